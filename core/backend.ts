@@ -1,0 +1,108 @@
+/**
+ * What a device must offer: memory, a block layout, and one forward pass.
+ *
+ * @module
+ */
+import type { Allocator, Span } from "./allocator.ts";
+import type { LedgerLine } from "./ledger.ts";
+import type { AttendKernel, Transcoder } from "./slots.ts";
+import type { BlockShape, MaybePromise } from "./types.ts";
+
+/** Rank-0 memory. Offsets are bytes from the start of the device's address space. */
+export interface DeviceMemory extends Allocator {
+  readonly align: number;
+  /** Largest single span (WebGPU: the binding limit). */
+  readonly maxSpan: number;
+  write(span: Span, bytes: Uint8Array): void;
+  read(span: Span, out: Uint8Array): MaybePromise<void>;
+  /** Copies within the device; the spans may not overlap. */
+  copy(from: Span, to: Span): void;
+}
+
+/**
+ * One forward pass, written into typed arrays that are allocated once.
+ *
+ * A *row* is one position of one sequence. Rows of a sequence stand together
+ * and ascend by position, so a chunk of a prompt is a run of rows and a
+ * decoding sequence is a run of one.
+ *
+ * ```text
+ *  row       0  1  2  3 | 4 | 5        tokens[row], positions[row]
+ *  sequence  0  0  0  0 | 1 | 2        seqs[row]
+ *  tables[g][seq * tableStride + b]    byte offset of block b, 0: released
+ *  starts[g][row], sinks[g][row]       the row sees [0, sink) and [start, position]
+ * ```
+ */
+export interface StepBatch {
+  /** Rows in use, 1 to `limits.rows`. */
+  rows: number;
+  readonly tokens: Int32Array;
+  readonly positions: Int32Array;
+  readonly seqs: Int32Array;
+  /** Blocks per sequence and group in `tables`. */
+  readonly tableStride: number;
+  readonly tables: readonly Uint32Array[];
+  readonly starts: readonly Int32Array[];
+  readonly sinks: readonly Int32Array[];
+  /** Rows whose logits are wanted: `wantedRows[0 .. wanted)`, ascending. */
+  wanted: number;
+  readonly wantedRows: Int32Array;
+  /** How many of the largest logits to find for each wanted row, 0 to `limits.top`. */
+  top: number;
+}
+
+/** What a step leaves behind; views are valid until the next step. */
+export interface StepResult {
+  /** All logits of the i-th wanted row. */
+  logits(i: number): Float32Array;
+  /** The `top` largest of the i-th wanted row, best first, ties by lower id. */
+  topIds(i: number): Int32Array;
+  topLogits(i: number): Float32Array;
+}
+
+/** Bounds the engine plans by. */
+export interface BackendLimits {
+  /** Rank-0 bytes there can be. */
+  readonly bytes: number;
+  readonly maxSpan: number;
+  readonly align: number;
+  /** Most rows, sequences and wanted rows in one step. */
+  readonly rows: number;
+  readonly seqs: number;
+  readonly wanted: number;
+  readonly top: number;
+}
+
+/** A layer group of the plan, as a backend wants it; a `GroupPlan` is one. */
+export interface BoundGroup {
+  /** Layers of the model, in the order they lie in the group's blocks. */
+  readonly layers: readonly number[];
+  readonly shape: BlockShape;
+}
+
+/** A device that runs the model. */
+export interface Backend extends AsyncDisposable {
+  readonly id: "reference" | "wasm" | "webgpu";
+  readonly limits: BackendLimits;
+  readonly memory: DeviceMemory;
+  readonly kernels: readonly AttendKernel[];
+  readonly transcoders: readonly Transcoder[];
+  /** Name of the format open blocks have here: "f16" or "f32". */
+  readonly rawFormat: string;
+  /** Bytes of one open block in this backend's layout. */
+  blockBytes(shape: BlockShape): number;
+  /**
+   * Says which layers share which blocks, once, when the plan is compiled and
+   * before `batch` is touched: layer `groups[g].layers[i]` is layer i of the
+   * blocks in `batch.tables[g]`. Makes tables of `tableStride` blocks for each
+   * sequence. Throws a TypeError where the groups do not cover each layer once
+   * with its own heads.
+   */
+  bind(groups: readonly BoundGroup[], tableStride: number): void;
+  /** Filled by the caller before each step; there once `bind()` was called. */
+  readonly batch: StepBatch;
+  /** Runs `batch`; K and V land in the blocks the tables name. */
+  run(): Promise<StepResult>;
+  /** Bytes by owner, for the ledger. */
+  lines(): readonly LedgerLine[];
+}

@@ -1,0 +1,115 @@
+/**
+ * Recounts the cache's books.
+ *
+ * @module
+ */
+import type { BlockStore } from "./block_store.ts";
+import type { CachePlan } from "./plan.ts";
+import { intersect, needed } from "./ranges.ts";
+import type { Sequence } from "./sequence.ts";
+import type { BlockId, SeqId } from "./types.ts";
+
+/**
+ * References are occurrences in tables; bytes are what the pools hold; what a
+ * later query can see is there; an open block has no key; an idle block has
+ * one; two blocks never overlap. Throws on the first disagreement.
+ */
+export function checkCache(
+  plan: CachePlan,
+  store: BlockStore,
+  seqs: ReadonlyMap<SeqId, Sequence>,
+): void {
+  const refs = new Int32Array(store.end);
+  for (const s of seqs.values()) countSequence(plan, store, s, refs);
+  countBlocks(plan, store, refs);
+  for (const p of store.pools) p.check();
+  const held = store.pools.reduce((sum, p) => sum + p.held, 0);
+  agree("bytes held", store.quota.held, held);
+  store.quota.check();
+}
+
+function countSequence(
+  plan: CachePlan,
+  store: BlockStore,
+  s: Sequence,
+  refs: Int32Array,
+): void {
+  for (const [g, table] of s.tables.entries()) {
+    const group = plan.groups[g]!;
+    const { tokens } = group.shape;
+    const name = `of sequence ${s.id} in group ${g}`;
+    agree(`blocks ${name}`, table.count, Math.ceil(s.length / tokens));
+    const end = table.count + table.pending;
+    agree(
+      `reserved blocks ${name}`,
+      end,
+      Math.ceil((s.length + s.pending) / tokens),
+    );
+    const live = needed(group.retention, s.length);
+    for (let b = 0; b < end; b++) {
+      const id = table.ids[b]!;
+      const range = { start: b * tokens, end: (b + 1) * tokens };
+      if (id === 0) {
+        if (b >= table.count || intersect(live, [range]).length > 0) {
+          fail(`block ${b} ${name} is released, position ${s.length} sees it`);
+        }
+        continue;
+      }
+      refs[id]!++;
+      agree(`group of block ${id}`, store.group(id), g);
+      if (s.pending > 0 && range.end > s.length && store.refs(id) !== 1) {
+        fail(`block ${id} ${name} will be written, ${store.refs(id)} use it`);
+      }
+    }
+  }
+}
+
+function countBlocks(
+  plan: CachePlan,
+  store: BlockStore,
+  refs: Int32Array,
+): void {
+  let live = 0;
+  let sealed = 0;
+  let idle = 0;
+  let idleBytes = 0;
+  const perGroup = new Int32Array(store.pools.length);
+  const offsets = new Set<number>();
+  for (let id = 1; id < store.end; id++) {
+    if (store.offset(id) === 0) {
+      agree(`references of free block ${id}`, refs[id]!, 0);
+      continue;
+    }
+    const pool = store.pools[store.group(id)]!;
+    const key = store.key(id);
+    live++;
+    perGroup[store.group(id)]!++;
+    offsets.add(store.offset(id));
+    agree(`references of block ${id}`, store.refs(id), refs[id]!);
+    if (store.isSealed(id)) sealed++;
+    else if (key !== undefined) fail(`open block ${id} has a key`);
+    if (key !== undefined && plan.index?.get(key) !== (id as BlockId)) {
+      fail(`block ${id} has a key that the index does not know`);
+    }
+    if (refs[id] !== 0) continue;
+    if (key === undefined) fail(`block ${id} is of no use and not free`);
+    idle++;
+    idleBytes += pool.slotBytes;
+  }
+  agree("blocks", store.live, live);
+  agree("places of blocks", offsets.size, live);
+  agree("sealed blocks", store.sealed, sealed);
+  agree("idle blocks", store.idle, idle);
+  agree("idle bytes", store.idleBytes, idleBytes);
+  for (const [g, p] of store.pools.entries()) {
+    agree(`slots of group ${g}`, p.stat().used / p.slotBytes, perGroup[g]!);
+  }
+}
+
+function agree(what: string, actual: number, wanted: number): void {
+  if (actual !== wanted) fail(`${what}: ${actual}, recounted ${wanted}`);
+}
+
+function fail(what: string): never {
+  throw new Error(`Cache check: ${what}`);
+}

@@ -1,0 +1,34 @@
+/**
+ * What goes into and comes out of the KV cache.
+ *
+ * @module
+ */
+import type { SeqId } from "./types.ts";
+
+/** Tokens to append to one sequence: `tokens[from .. to)`. */
+export interface Work {
+  readonly seq: SeqId;
+  readonly tokens: ArrayLike<number>;
+  /** Default 0. */
+  readonly from?: number;
+  /** Default `tokens.length`. */
+  readonly to?: number;
+}
+
+/** Blocks promised to one step. Nothing is visible to readers before `commit()`. */
+export interface Reservation {
+  readonly ok: true;
+  /** Rows in all. */
+  readonly rows: number;
+  /** Sequences in all, in the order of the work. */
+  readonly seqs: number;
+}
+
+/** Running out, as a value. */
+export interface Shortfall {
+  readonly ok: false;
+  /** How many more blocks are needed. */
+  readonly blocks: number;
+  /** What they take. */
+  readonly bytes: number;
+}

@@ -1,0 +1,79 @@
+/**
+ * A plan as text.
+ *
+ * @module
+ */
+import type { CachePlan, GroupPlan } from "./plan.ts";
+
+/** Who filled the slots that hold for the whole cache; undefined: the default. */
+export interface Deciders {
+  readonly index: string | undefined;
+  readonly evict: string | undefined;
+  readonly admission: string | undefined;
+  readonly plugins: readonly string[];
+}
+
+/** Says what a plan decided, by whom and why. */
+export function explain(
+  plan: Omit<CachePlan, "explain">,
+  by: Deciders,
+): string {
+  const lines = [
+    `cache plan ${plan.fingerprint} for model "${plan.model.id}" on backend "${plan.backend}"`,
+    `plugins: ${by.plugins.map((n) => `"${n}"`).join(", ") || "none"}`,
+  ];
+  for (const [i, g] of plan.groups.entries()) lines.push(...group(plan, g, i));
+  const tiers = plan.tiers.map((t) =>
+    `"${t.id}" (rank ${t.rank}, ${t.capacity} bytes)`
+  );
+  lines.push(`tiers: ${["device", ...tiers].join(" > ")}`);
+  lines.push(
+    `index: ${
+      by.index ? `"${by.index}"` : "none, nothing is shared by content"
+    }`,
+    `evict: ${by.evict ? `"${by.evict}"` : "default, least recently used"}`,
+    `admission: ${
+      by.admission ? `"${by.admission}"` : "default, first come, first served"
+    }`,
+  );
+  if (plan.restore.length > 0) {
+    lines.push(`restore: ${plan.restore.map((r) => `"${r.id}"`).join(", ")}`);
+  }
+  return lines.join("\n");
+}
+
+function group(
+  plan: Omit<CachePlan, "explain">,
+  g: GroupPlan,
+  i: number,
+): string[] {
+  const { shape } = g;
+  const sees = g.retention.length === 0
+    ? "everything before them"
+    : g.retention.map((r) => `"${r.id}"`).join(" and ");
+  const perToken = Math.ceil(g.blockBytes / shape.tokens);
+  return [
+    `group ${i}: layers ${
+      spans(g.layers)
+    }, ${shape.kvHeads} KV heads of ${shape.headDim}`,
+    `  blocks: ${shape.tokens} tokens, ${g.blockBytes} bytes (${perToken} per token), layout "${g.layout.id}"`,
+    `  format: "${plan.rawFormat}" open, "${g.codec.id}" sealed`,
+    `  queries see ${sees}`,
+    `  decided by ${g.by.join(", ")}`,
+    ...[...g.kernels].map(([format, k]) =>
+      `  kernel for "${format}": "${k.id}"`
+    ),
+    ...g.notes.map((n) => `  note: ${n}`),
+  ];
+}
+
+/** "0-3, 5" for 0, 1, 2, 3, 5. */
+function spans(layers: readonly number[]): string {
+  const out: string[] = [];
+  for (let i = 0; i < layers.length; i++) {
+    const first = layers[i]!;
+    while (layers[i + 1] === layers[i]! + 1) i++;
+    out.push(first === layers[i] ? `${first}` : `${first}-${layers[i]}`);
+  }
+  return out.join(", ");
+}

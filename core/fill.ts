@@ -1,0 +1,61 @@
+/**
+ * Writes a reservation into the arrays a backend reads.
+ *
+ * @module
+ */
+import type { StepBatch } from "./backend.ts";
+import type { BlockStore } from "./block_store.ts";
+import type { CachePlan } from "./plan.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** Rows of `seqs[0 .. count)` one after the other; see StepBatch. */
+export function fillBatch(
+  seqs: readonly Sequence[],
+  count: number,
+  rows: number,
+  plan: CachePlan,
+  store: BlockStore,
+  batch: StepBatch,
+): void {
+  const { tokens, positions, tableStride } = batch;
+  const { groups } = plan;
+  if (rows > tokens.length || batch.tables.length !== groups.length) {
+    throw new RangeError(
+      `Cannot fill a batch with ${rows} rows in ${groups.length} groups: it has room for ${tokens.length} rows in ${batch.tables.length} groups`,
+    );
+  }
+  let row = 0;
+  for (let i = 0; i < count; i++) {
+    const s = seqs[i]!;
+    const first = row;
+    for (let p = s.length; p < s.length + s.pending; p++, row++) {
+      tokens[row] = s.tokens[p]!;
+      positions[row] = p;
+      batch.seqs[row] = i;
+    }
+    for (let g = 0; g < groups.length; g++) {
+      const table = s.tables[g]!;
+      const offsets = batch.tables[g]!;
+      const blocks = table.count + table.pending;
+      const base = i * tableStride;
+      if (blocks > tableStride || base + blocks > offsets.length) {
+        throw new RangeError(
+          `Cannot fill a batch with ${blocks} blocks of sequence ${i}: a table has room for ${tableStride} blocks of ${
+            Math.floor(offsets.length / tableStride)
+          } sequences`,
+        );
+      }
+      for (let b = 0; b < blocks; b++) {
+        offsets[base + b] = store.offset(table.ids[b]!);
+      }
+      const { sight } = groups[g]!;
+      const starts = batch.starts[g]!;
+      const sinks = batch.sinks[g]!;
+      for (let r = first; r < row; r++) {
+        starts[r] = sight.start(positions[r]!);
+        sinks[r] = sight.sink(positions[r]!);
+      }
+    }
+  }
+  batch.rows = rows;
+}

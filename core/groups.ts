@@ -1,0 +1,266 @@
+/**
+ * Resolves the slots of each layer and joins layers that came out the same.
+ *
+ * @module
+ */
+import type { Contribution, Contributions } from "./contributions.ts";
+import { defaultLayout, rawCodec } from "./defaults.ts";
+import type { GroupPlan, PlanOptions } from "./plan.ts";
+import type { Conflict } from "./plugin.ts";
+import { probe, Sight } from "./sight.ts";
+import type { AttendKernel, Codec, Layout, Retention } from "./slots.ts";
+import type { LayerShape } from "./types.ts";
+
+/** A group and what it was joined by. */
+export interface KeyedGroup {
+  readonly key: string;
+  readonly plan: GroupPlan;
+}
+
+interface Resolved {
+  readonly key: string;
+  readonly layer: LayerShape;
+  readonly layout: Layout;
+  readonly codec: Codec;
+  readonly tierCodecs: ReadonlyMap<string, Codec>;
+  readonly retention: readonly Retention[];
+  readonly by: readonly string[];
+}
+
+/** Most tokens a block may have. */
+const MAX_BLOCK = 1 << 16;
+
+/** The groups, ascending by their first layer. Conflicts go to `given`. */
+export function planGroups(
+  given: Contributions,
+  options: PlanOptions,
+): readonly KeyedGroup[] {
+  const joined = new Map<string, Resolved[]>();
+  const probed = new Map<string, string>();
+  for (const [i, layer] of options.model.layers.entries()) {
+    const r = resolve(given, layer, i, probed);
+    const group = joined.get(r.key);
+    if (group) group.push(r);
+    else joined.set(r.key, [r]);
+  }
+  if (joined.size === 0) {
+    report(given, {
+      code: "value",
+      plugins: [],
+      message: `model "${options.model.id}" has no layers`,
+    });
+  }
+  return [...joined.values()].map((g) => plan(g, given, options));
+}
+
+function resolve(
+  given: Contributions,
+  layer: LayerShape,
+  i: number,
+  probed: Map<string, string>,
+): Resolved {
+  const place = ` per layer, layer ${layer.layer}`;
+  const layout = given.one("layout", place, (c) => c.layers[i]!);
+  const codecs = given.of("codec").filter((c) => c.layers[i]!);
+  const codec = given.one(
+    "codec",
+    place,
+    (c) => c.layers[i]! && c.tier === undefined,
+  );
+  const tierCodecs = new Map<string, Codec>();
+  for (const tier of new Set(codecs.map((c) => c.tier))) {
+    if (tier === undefined) continue;
+    if (!given.of("tier").some((t) => t.value.id === tier)) {
+      report(given, {
+        code: "missing",
+        slot: "codec",
+        plugins: codecs.filter((c) => c.tier === tier).map((c) => c.plugin),
+        message:
+          `a codec is meant for tier "${tier}", which no plugin provides`,
+      });
+    }
+    const one = given.one(
+      "codec",
+      ` at tier "${tier}"`,
+      (c) => c.layers[i]! && c.tier === tier,
+    );
+    if (one) tierCodecs.set(tier, one.value);
+  }
+  const retained = [...given.of("retention")].filter((c) => c.layers[i]!)
+    .sort((a, b) => a.value.id < b.value.id ? -1 : 1);
+  // Equal ids from two places are one rule, unless they see different things,
+  // which the probe's text then shows.
+  const retention = retained.map((c) => c.value)
+    .filter((r, at, all) => all.indexOf(r) === at);
+  checkLayout(given, layout);
+  const chosenLayout = layout?.value ?? defaultLayout();
+  const chosenCodec = codec?.value ?? rawCodec();
+  return {
+    key: JSON.stringify([
+      chosenLayout.id,
+      chosenLayout.blockTokens,
+      chosenCodec.id,
+      [...tierCodecs].map(([t, c]) => [t, c.id]),
+      [...new Set(retention.map((r) => r.id))],
+      probeOnce(given, retained, probed),
+      layer.kvHeads,
+      layer.headDim,
+    ]),
+    layer,
+    layout: chosenLayout,
+    codec: chosenCodec,
+    tierCodecs,
+    retention,
+    by: [
+      `layout: ${who(layout)}`,
+      `codec: ${who(codec)}`,
+      ...retained.map((c) => `retention: "${c.plugin}"`),
+    ],
+  };
+}
+
+function probeOnce(
+  given: Contributions,
+  retained: readonly Contribution<"retention">[],
+  probed: Map<string, string>,
+): string {
+  const all = given.of("retention");
+  const key = retained.map((c) => all.indexOf(c)).join();
+  let text = probed.get(key);
+  if (text !== undefined) return text;
+  try {
+    text = probe(retained.map((c) => c.value));
+  } catch (e) {
+    text = "refused";
+    const names = [...new Set(retained.map((c) => c.plugin))];
+    const ids = retained.map((c) => `"${c.value.id}" of plugin "${c.plugin}"`);
+    report(given, {
+      code: "value",
+      slot: "retention",
+      plugins: names,
+      message: `retention ${ids.join(" with ")} cannot be run: ${
+        e instanceof Error ? e.message : e
+      }`,
+    });
+  }
+  probed.set(key, text);
+  return text;
+}
+
+function checkLayout(
+  given: Contributions,
+  layout: Contribution<"layout"> | undefined,
+): void {
+  if (layout === undefined) return;
+  const { id, blockTokens, multipleOf = 1 } = layout.value;
+  const whole = Number.isInteger(blockTokens) && blockTokens >= 1 &&
+    blockTokens <= MAX_BLOCK;
+  if (whole && blockTokens % multipleOf === 0) return;
+  report(given, {
+    code: "value",
+    slot: "layout",
+    plugins: [layout.plugin],
+    message:
+      `layout "${id}" of plugin "${layout.plugin}" has blocks of ${blockTokens} tokens: 1 to ${MAX_BLOCK} and a multiple of ${multipleOf} are wanted`,
+  });
+}
+
+function plan(
+  group: readonly Resolved[],
+  given: Contributions,
+  { backend, strict }: PlanOptions,
+): KeyedGroup {
+  const { key, layer, layout, codec, tierCodecs, retention, by } = group[0]!;
+  const layers = group.map((r) => r.layer.layer);
+  const shape = {
+    tokens: layout.blockTokens,
+    layers: layers.length,
+    kvHeads: layer.kvHeads,
+    headDim: layer.headDim,
+  };
+  const offered = [
+    ...given.of("kernel").map((c) => c.value),
+    ...backend.kernels,
+  ].filter((k) => k.backend === backend.id);
+  const notes: string[] = [];
+  const kernels = new Map<string, AttendKernel>();
+  const formats = codec.id === "raw" ? ["raw"] : ["raw", codec.id];
+  for (const name of formats) {
+    const format = name === "raw" ? backend.rawFormat : name;
+    const best = choose(offered, format, group, notes);
+    if (best) kernels.set(name, best);
+    else if (offered.length === 0 && name === "raw") {
+      notes.push(`the backend reads "${format}" itself`);
+    } else if (name === "raw" || strict) {
+      report(given, {
+        code: "kernel",
+        slot: "kernel",
+        plugins: by.map((b) => /"(.*)"/.exec(b)?.[1]).filter((n) =>
+          n !== undefined
+        ),
+        message:
+          `no kernel of backend "${backend.id}" reads "${format}" in layers ${
+            layers.join(", ")
+          } with ${layout.blockTokens} tokens per block: ${notes.join(", ")}`,
+      });
+    } else {
+      notes.push(`no kernel reads "${format}": blocks are decoded first`);
+    }
+  }
+  const blockBytes = given.conflicts.length > 0 ? 0 : backend.blockBytes(shape);
+  return {
+    key,
+    plan: Object.freeze({
+      layers,
+      shape,
+      blockBytes,
+      layout,
+      codec,
+      tierCodecs,
+      retention,
+      sight: new Sight(retention),
+      kernels,
+      notes,
+      by,
+    }),
+  };
+}
+
+/** The cheapest kernel that takes every layer of the group. */
+function choose(
+  offered: readonly AttendKernel[],
+  format: string,
+  group: readonly Resolved[],
+  notes: string[],
+): AttendKernel | undefined {
+  let best: AttendKernel | undefined;
+  let least = Infinity;
+  const sorted = [...offered].sort((a, b) => a.id < b.id ? -1 : 1);
+  for (const kernel of sorted) {
+    let cost = 0;
+    for (const { layer, layout } of group) {
+      const s = kernel.supports(format, layer, layout.blockTokens);
+      if (s.ok) cost = Math.max(cost, s.cost);
+      else {
+        notes.push(`kernel "${kernel.id}" declined "${format}": ${s.why}`);
+        cost = Infinity;
+        break;
+      }
+    }
+    if (cost < least) {
+      best = kernel;
+      least = cost;
+    }
+  }
+  return best;
+}
+
+function report(given: Contributions, conflict: Conflict): void {
+  if (!given.conflicts.some((c) => c.message === conflict.message)) {
+    given.conflicts.push(conflict);
+  }
+}
+
+function who(c: { readonly plugin: string } | undefined): string {
+  return c === undefined ? "default" : `"${c.plugin}"`;
+}

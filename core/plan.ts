@@ -1,0 +1,193 @@
+/**
+ * Compiles what plugins contribute into one frozen plan, which is all the
+ * running engine reads.
+ *
+ * @module
+ */
+import type { Backend } from "./backend.ts";
+import { Contributions } from "./contributions.ts";
+import { firstCome, lru } from "./defaults.ts";
+import { explain } from "./explain.ts";
+import { planGroups } from "./groups.ts";
+import { type Conflict, PlanError, type Plugin } from "./plugin.ts";
+import { sha256Text } from "./sha256.ts";
+import type { Sight } from "./sight.ts";
+import type {
+  Admission,
+  AttendKernel,
+  Codec,
+  Eviction,
+  Input,
+  Layout,
+  Observer,
+  PrefixIndex,
+  Restorer,
+  Retention,
+  Tier,
+  Transcoder,
+} from "./slots.ts";
+import type { BlockShape, ModelShape } from "./types.ts";
+
+/** Layers that share block tables: what they resolved to is the same. */
+export interface GroupPlan {
+  /** Ascending. A layer's place in this list is its place in the block. */
+  readonly layers: readonly number[];
+  readonly shape: BlockShape;
+  /** Bytes of one open block on the backend. */
+  readonly blockBytes: number;
+  readonly layout: Layout;
+  readonly codec: Codec;
+  /** Codecs that take over from a tier on, by its id. */
+  readonly tierCodecs: ReadonlyMap<string, Codec>;
+  readonly retention: readonly Retention[];
+  /** What its rows see. */
+  readonly sight: Sight;
+  /** By format: "raw", and the codec's id where a kernel reads it. */
+  readonly kernels: ReadonlyMap<string, AttendKernel>;
+  /** Every declined kernel with its reason, and what follows. */
+  readonly notes: readonly string[];
+  /** Who decided: "slot: plugin". */
+  readonly by: readonly string[];
+}
+
+/** The frozen outcome. */
+export interface CachePlan {
+  readonly model: ModelShape;
+  readonly backend: string;
+  readonly rawFormat: string;
+  /** Ascending by their first layer. */
+  readonly groups: readonly GroupPlan[];
+  /** Tiers below the device, ascending by rank. */
+  readonly tiers: readonly Tier[];
+  readonly index: PrefixIndex | undefined;
+  readonly evict: Eviction;
+  readonly restore: readonly Restorer[];
+  readonly transcode: readonly Transcoder[];
+  readonly admission: Admission;
+  readonly observe: readonly Observer[];
+  /**
+   * Equal for every order of registration, and for plans whose blocks hold the
+   * same bytes for the same tokens: part of every content address.
+   */
+  readonly fingerprint: string;
+  /** The plan as text: who, what, how many bytes, and why not otherwise. */
+  explain(): string;
+}
+
+/** What a plan is made from. */
+export interface PlanOptions {
+  readonly model: ModelShape;
+  readonly backend: PlanBackend;
+  readonly plugins: readonly Plugin[];
+  /** What the executor can give to contributions, default only tokens. */
+  readonly inputs?: readonly Input[];
+  /** A sealed format without a kernel is a conflict, not a note. */
+  readonly strict?: boolean;
+}
+
+/** The part of a backend that plans look at. */
+export type PlanBackend = Pick<
+  Backend,
+  "id" | "limits" | "kernels" | "transcoders" | "rawFormat" | "blockBytes"
+>;
+
+/** A plan, and how to end what its plugins began. */
+export interface CompiledPlan {
+  readonly plan: CachePlan;
+  /** Aborts the plugins' signal and runs their `onClose`, last first. */
+  close(): Promise<void>;
+}
+
+/**
+ * Sets the plugins up and resolves every slot. Throws a PlanError with all
+ * conflicts at once, after closing what was set up.
+ */
+export async function compilePlan(
+  options: PlanOptions,
+): Promise<CompiledPlan> {
+  const { model, backend, plugins } = options;
+  const given = new Contributions();
+  await given.gather(plugins, model, backend);
+  const groups = planGroups(given, options);
+  const tiers = planTiers(given);
+  checkInputs(given, options.inputs ?? ["tokens"]);
+  const index = given.one("index", "", () => true);
+  const evict = given.one("evict", "", () => true);
+  const admission = given.one("admission", "", () => true);
+  if (given.conflicts.length > 0) {
+    await given.close().catch((e) => void (given.cause ??= e));
+    throw new PlanError(given.conflicts, { cause: given.cause });
+  }
+  const body: Omit<CachePlan, "explain"> = {
+    model,
+    backend: backend.id,
+    rawFormat: backend.rawFormat,
+    groups: groups.map((g) => g.plan),
+    tiers,
+    index: index?.value,
+    evict: evict?.value ?? lru(),
+    restore: given.of("restore").map((c) => c.value).sort((a, b) =>
+      a.cost - b.cost || (a.id < b.id ? -1 : 1)
+    ),
+    transcode: [
+      ...given.of("transcode").map((c) => c.value),
+      ...backend.transcoders,
+    ].filter((t) => t.backend === backend.id),
+    admission: admission?.value ?? firstCome(),
+    observe: given.of("observe").map((c) => c.value),
+    fingerprint: sha256Text(JSON.stringify([
+      model.id,
+      backend.rawFormat,
+      groups.map((g) => [g.key, g.plan.layers]),
+    ])).slice(0, 32),
+  };
+  const by = {
+    index: index?.plugin,
+    evict: evict?.plugin,
+    admission: admission?.plugin,
+    plugins: plugins.map((p) => p.name).sort(),
+  };
+  const plan = Object.freeze({ ...body, explain: () => explain(body, by) });
+  return { plan, close: () => given.close() };
+}
+
+function planTiers(given: Contributions): readonly Tier[] {
+  const all = [...given.of("tier")].sort((a, b) => a.value.rank - b.value.rank);
+  for (const [i, { value: tier, plugin }] of all.entries()) {
+    if (!Number.isInteger(tier.rank) || tier.rank < 1) {
+      given.conflicts.push(rank(
+        [plugin],
+        `tier "${tier.id}" of plugin "${plugin}" has rank ${tier.rank}: 1 or more is wanted, 0 is the device`,
+      ));
+    }
+    const above = all[i - 1];
+    if (above && above.value.rank === tier.rank) {
+      given.conflicts.push(rank(
+        [above.plugin, plugin],
+        `tiers "${above.value.id}" of plugin "${above.plugin}" and "${tier.id}" of plugin "${plugin}" share rank ${tier.rank}: give one another rank`,
+      ));
+    }
+  }
+  return all.map((c) => c.value);
+}
+
+function rank(plugins: readonly string[], message: string): Conflict {
+  return { code: "rank", slot: "tier", plugins, message };
+}
+
+function checkInputs(given: Contributions, inputs: readonly Input[]): void {
+  for (const c of [...given.of("retention"), ...given.of("restore")]) {
+    for (const wanted of c.value.inputs ?? []) {
+      if (inputs.includes(wanted)) continue;
+      given.conflicts.push({
+        code: "input",
+        slot: c.slot,
+        plugins: [c.plugin],
+        message:
+          `"${c.value.id}" of plugin "${c.plugin}" wants "${wanted}", the executor gives ${
+            inputs.map((i) => `"${i}"`).join(", ")
+          }`,
+      });
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Slots of one size, taken from a heap a slab at a time.
+ *
+ * ```text
+ *  slab    | slot 0 | slot 1 | … | slot n-1 |     one span of the heap
+ * ```
+ *
+ * Slots come from slabs in use before a new one is taken, and a slab goes back
+ * to the heap with its last slot, so at the moment a slab is taken there are
+ * never more slabs than the slots in use need.
+ *
+ * @module
+ */
+import type { Allocator, AllocStat, Span } from "./allocator.ts";
+
+interface Slab {
+  readonly span: Span;
+  /** Free slots, the last is taken next. */
+  readonly free: Int32Array;
+  frees: number;
+  /** Neighbours in the list of slabs with free slots. */
+  previous: Slab | undefined;
+  next: Slab | undefined;
+}
+
+/** A pool also deals in bare offsets, so that a block costs no object. */
+export interface Pool extends Allocator {
+  readonly slotBytes: number;
+  /** Bytes the pool holds of its heap. */
+  readonly held: number;
+  /** Slots that can be taken without asking the heap. */
+  readonly spare: number;
+  /** Takes a slot: its offset, or -1 when the heap has no room. */
+  take(): number;
+  /** Gives a slot back. Throws a TypeError on one that is not taken. */
+  give(offset: number): void;
+}
+
+/** Makes a pool of slots of `slotBytes`, `slab` of them at a time from `heap`. */
+export function pool(heap: Allocator, slotBytes: number, slab: number): Pool {
+  return new SlabPool(heap, slotBytes, slab);
+}
+
+class SlabPool implements Pool {
+  readonly slotBytes: number;
+  readonly #heap: Allocator;
+  readonly #slab: number;
+  /** Slot taken: its slab. */
+  readonly #taken = new Map<number, Slab>();
+  readonly #slabs = new Set<Slab>();
+  #open: Slab | undefined; // first of the slabs with free slots
+
+  constructor(heap: Allocator, slotBytes: number, slab: number) {
+    if (!Number.isSafeInteger(slotBytes) || slotBytes < 1) {
+      throw new RangeError(
+        `Cannot make a pool of slots of ${slotBytes} bytes: a whole number above 0 is wanted`,
+      );
+    }
+    if (!Number.isInteger(slab) || slab < 1) {
+      throw new RangeError(
+        `Cannot make a pool with ${slab} slots in a slab: a whole number above 0 is wanted`,
+      );
+    }
+    this.#heap = heap;
+    this.slotBytes = slotBytes;
+    this.#slab = slab;
+  }
+
+  get held(): number {
+    return this.#slabs.size * this.#slab * this.slotBytes;
+  }
+
+  get spare(): number {
+    return this.#slabs.size * this.#slab - this.#taken.size;
+  }
+
+  take(): number {
+    let slab = this.#open;
+    if (slab === undefined) {
+      slab = this.#grow();
+      if (slab === undefined) return -1;
+    }
+    const slot = slab.free[--slab.frees]!;
+    if (slab.frees === 0) this.#unlink(slab);
+    const offset = slab.span.offset + slot * this.slotBytes;
+    this.#taken.set(offset, slab);
+    return offset;
+  }
+
+  give(offset: number): void {
+    const slab = this.#taken.get(offset);
+    if (slab === undefined) {
+      throw new TypeError(
+        `Cannot free the slot at ${offset}: the pool did not hand it out, or it is free already`,
+      );
+    }
+    this.#taken.delete(offset);
+    slab.free[slab.frees++] = (offset - slab.span.offset) / this.slotBytes;
+    if (slab.frees === 1) this.#link(slab);
+    if (slab.frees === this.#slab) {
+      this.#unlink(slab);
+      this.#slabs.delete(slab);
+      this.#heap.free(slab.span);
+    }
+  }
+
+  alloc(bytes: number): Span | undefined {
+    if (!(bytes > 0 && bytes <= this.slotBytes)) {
+      throw new RangeError(
+        `Cannot allocate ${bytes} bytes from a pool: 1 to ${this.slotBytes} are possible`,
+      );
+    }
+    const offset = this.take();
+    if (offset < 0) return undefined;
+    return { offset, bytes };
+  }
+
+  free(span: Span): void {
+    if (!(span.bytes > 0 && span.bytes <= this.slotBytes)) {
+      throw new TypeError(
+        `Cannot free ${span.bytes} bytes at ${span.offset}: the pool did not hand them out`,
+      );
+    }
+    this.give(span.offset);
+  }
+
+  stat(): AllocStat {
+    const used = this.#taken.size * this.slotBytes;
+    const below = this.#heap.stat().largestFree >= this.#slab * this.slotBytes;
+    return {
+      capacity: this.held,
+      used,
+      requested: used,
+      largestFree: this.spare > 0 || below ? this.slotBytes : 0,
+    };
+  }
+
+  check(): void {
+    let open = 0;
+    let previous: Slab | undefined;
+    for (let s = this.#open; s !== undefined; s = s.next) {
+      if (s.previous !== previous || s.frees === 0 || !this.#slabs.has(s)) {
+        throw new Error(`Pool check: slab at ${s.span.offset} is misplaced`);
+      }
+      previous = s;
+      open++;
+    }
+    let frees = 0;
+    let withFrees = 0;
+    for (const slab of this.#slabs) {
+      frees += slab.frees;
+      if (slab.frees > 0) withFrees++;
+      if (slab.frees === this.#slab) {
+        throw new Error(`Pool check: slab at ${slab.span.offset} is empty`);
+      }
+      for (let i = 0; i < slab.frees; i++) {
+        const offset = slab.span.offset + slab.free[i]! * this.slotBytes;
+        if (this.#taken.has(offset)) {
+          throw new Error(`Pool check: slot at ${offset} is free and taken`);
+        }
+      }
+    }
+    const taken = this.#slabs.size * this.#slab - frees;
+    if (taken !== this.#taken.size || open !== withFrees) {
+      throw new Error(
+        `Pool check: ${this.#taken.size} slots taken and ${open} slabs open, recounted ${taken} and ${withFrees}`,
+      );
+    }
+  }
+
+  #grow(): Slab | undefined {
+    const span = this.#heap.alloc(this.#slab * this.slotBytes);
+    if (span === undefined) return undefined;
+    const free = new Int32Array(this.#slab);
+    for (let i = 0; i < this.#slab; i++) free[i] = this.#slab - 1 - i;
+    const slab: Slab = {
+      span,
+      free,
+      frees: this.#slab,
+      previous: undefined,
+      next: undefined,
+    };
+    this.#slabs.add(slab);
+    this.#link(slab);
+    return slab;
+  }
+
+  #link(slab: Slab): void {
+    slab.previous = undefined;
+    slab.next = this.#open;
+    if (this.#open) this.#open.previous = slab;
+    this.#open = slab;
+  }
+
+  #unlink(slab: Slab): void {
+    if (slab.previous) slab.previous.next = slab.next;
+    else if (this.#open === slab) this.#open = slab.next;
+    if (slab.next) slab.next.previous = slab.previous;
+    slab.previous = undefined;
+    slab.next = undefined;
+  }
+}

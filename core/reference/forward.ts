@@ -1,0 +1,199 @@
+/**
+ * One pass through the transformer, operation by operation.
+ *
+ * @module
+ */
+import type { StepBatch } from "../backend.ts";
+import type { LayerSpec, ModelSpec } from "../model.ts";
+import { append, attend, type LayerBlocks } from "./attention.ts";
+import { embed } from "./embed.ts";
+import { gate } from "./gate.ts";
+import type { Holdings } from "./holdings.ts";
+import { matmul } from "./matmul.ts";
+import type { LayerPlace } from "./places.ts";
+import { residual } from "./residual.ts";
+import { rmsNorm } from "./rms_norm.ts";
+import { rope } from "./rope.ts";
+
+/** Room for the intermediate rows of the largest step. */
+export interface Activations {
+  /** The running sum, hidden values a row. */
+  readonly x: Float32Array;
+  /** Its norm, and what a projection gives back. */
+  readonly y: Float32Array;
+  readonly q: Float32Array;
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+  /** What attention gives, as wide as q. */
+  readonly o: Float32Array;
+  readonly gate: Float32Array;
+  readonly up: Float32Array;
+}
+
+/** Lays activations for steps of up to `rows` rows. */
+export function makeActivations(
+  holdings: Holdings,
+  spec: ModelSpec,
+  rows: number,
+): Activations {
+  const { x, y, q, k, v, o, gate, up } = activationLengths(spec, rows);
+  const make = (length: number) =>
+    holdings.floats("activations", "step", length);
+  return {
+    x: make(x),
+    y: make(y),
+    q: make(q),
+    k: make(k),
+    v: make(v),
+    o: make(o),
+    gate: make(gate),
+    up: make(up),
+  };
+}
+
+/** Lengths of the arrays `makeActivations` lays, in values. */
+export function activationLengths(
+  spec: ModelSpec,
+  rows: number,
+): Record<keyof Activations, number> {
+  const most = (width: (layer: LayerSpec) => number) =>
+    rows * Math.max(...spec.layers.map(width), 0);
+  const hidden = rows * spec.hidden;
+  const query = most((l) => l.qHeads * l.headDim);
+  const key = most((l) => l.kvHeads * l.headDim);
+  const ffn = most((l) => l.ffn);
+  return {
+    x: hidden,
+    y: hidden,
+    q: query,
+    k: key,
+    v: key,
+    o: query,
+    gate: ffn,
+    up: ffn,
+  };
+}
+
+/** Everything a pass reads and writes. */
+export interface Pass {
+  readonly spec: ModelSpec;
+  /** Values of a tensor, row by row. */
+  weight(name: string): Float32Array;
+  /** The device memory, where the blocks are. */
+  readonly memory: Float32Array;
+  readonly places: readonly LayerPlace[];
+  readonly batch: StepBatch;
+  readonly activations: Activations;
+}
+
+/**
+ * Runs the batch's rows through every layer, writes their K and V, and writes
+ * the logits of the wanted rows (wanted × vocabulary) to `logits`.
+ */
+export function forward(pass: Pass, logits: Float32Array): void {
+  const { spec, batch, activations: a } = pass;
+  const { hidden } = spec;
+  const x = a.x.subarray(0, batch.rows * hidden);
+  const tokens = batch.tokens.subarray(0, batch.rows);
+  embed(pass.weight(spec.embedding), hidden, tokens, spec.embeddingScale, x);
+  spec.layers.forEach((layer, i) => {
+    attention(pass, layer, pass.places[i]!, x);
+    feedForward(pass, layer, x);
+  });
+  for (let i = 0; i < batch.wanted; i++) {
+    const from = batch.wantedRows[i]! * hidden;
+    const row = a.y.subarray(0, hidden);
+    const norm = pass.weight(spec.outputNorm);
+    rmsNorm(x.subarray(from, from + hidden), norm, spec.normEps, row);
+    const to = logits.subarray(i * spec.vocab, (i + 1) * spec.vocab);
+    matmul(row, pass.weight(spec.output), hidden, to);
+  }
+}
+
+/** x += postNorm(project(attend(rope(norm(q)), rope(norm(k)), v))) of norm(x). */
+function attention(
+  pass: Pass,
+  layer: LayerSpec,
+  place: LayerPlace,
+  x: Float32Array,
+): void {
+  const { spec, batch, activations: a, weight } = pass;
+  const { tensors: t, headDim } = layer;
+  const { rows } = batch;
+  const y = a.y.subarray(0, x.length);
+  const q = a.q.subarray(0, rows * layer.qHeads * headDim);
+  const k = a.k.subarray(0, rows * layer.kvHeads * headDim);
+  const v = a.v.subarray(0, k.length);
+  rmsNorm(x, weight(t.attnNorm), spec.normEps, y);
+  matmul(y, weight(t.q), spec.hidden, q);
+  matmul(y, weight(t.k), spec.hidden, k);
+  matmul(y, weight(t.v), spec.hidden, v);
+  if (t.qNorm !== undefined) rmsNorm(q, weight(t.qNorm), spec.normEps, q);
+  if (t.kNorm !== undefined) rmsNorm(k, weight(t.kNorm), spec.normEps, k);
+  const positions = batch.positions.subarray(0, rows);
+  const { factors: named } = layer.rope;
+  const factors = named === undefined ? undefined : weight(named);
+  rope(q, headDim, positions, layer.rope, factors);
+  rope(k, headDim, positions, layer.rope, factors);
+  const o = a.o.subarray(0, q.length);
+  attendRows(pass, layer, place, { q, k, v, o });
+  matmul(o, weight(t.attnOut), layer.qHeads * headDim, y);
+  if (t.postAttnNorm !== undefined) {
+    rmsNorm(y, weight(t.postAttnNorm), spec.normEps, y);
+  }
+  residual(x, y);
+}
+
+/** Appends every row before the first attends: rows of a chunk see one another. */
+function attendRows(
+  pass: Pass,
+  layer: LayerSpec,
+  place: LayerPlace,
+  rows: Pick<Activations, "q" | "k" | "v" | "o">,
+): void {
+  const { batch, memory } = pass;
+  const { group } = place;
+  const blocksOf = (row: number): LayerBlocks => {
+    const from = batch.seqs[row]! * batch.tableStride;
+    const table = batch.tables[group]!.subarray(from, from + batch.tableStride);
+    return { memory, table, ...place };
+  };
+  const of = (values: Float32Array, row: number, heads: number) =>
+    values.subarray(
+      row * heads * layer.headDim,
+      (row + 1) * heads * layer.headDim,
+    );
+  for (let row = 0; row < batch.rows; row++) {
+    const k = of(rows.k, row, layer.kvHeads);
+    const v = of(rows.v, row, layer.kvHeads);
+    append(blocksOf(row), batch.positions[row]!, k, v);
+  }
+  for (let row = 0; row < batch.rows; row++) {
+    const visible = {
+      position: batch.positions[row]!,
+      start: batch.starts[group]![row]!,
+      sink: batch.sinks[group]![row]!,
+    };
+    const q = of(rows.q, row, layer.qHeads);
+    const o = of(rows.o, row, layer.qHeads);
+    attend(blocksOf(row), visible, q, layer.attnScale, o);
+  }
+}
+
+/** x += postNorm(down(activation(gate) * up)) of norm(x). */
+function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
+  const { spec, batch, activations: a, weight } = pass;
+  const { tensors: t } = layer;
+  const y = a.y.subarray(0, x.length);
+  const gates = a.gate.subarray(0, batch.rows * layer.ffn);
+  const up = a.up.subarray(0, gates.length);
+  rmsNorm(x, weight(t.ffnNorm), spec.normEps, y);
+  matmul(y, weight(t.gate), spec.hidden, gates);
+  matmul(y, weight(t.up), spec.hidden, up);
+  gate(gates, up, layer.activation);
+  matmul(gates, weight(t.down), layer.ffn, y);
+  if (t.postFfnNorm !== undefined) {
+    rmsNorm(y, weight(t.postFfnNorm), spec.normEps, y);
+  }
+  residual(x, y);
+}

@@ -1,0 +1,76 @@
+/**
+ * One request inside the scheduler.
+ *
+ * @module
+ */
+import type { Finished, FinishReason, GenRequest } from "./scheduler_types.ts";
+import type { SeqId } from "./types.ts";
+
+/**
+ * A request and all its tokens. A request that gave way keeps them: coming
+ * back, prompt and sampled tokens are computed like a longer prompt.
+ */
+export class RequestState {
+  readonly request: GenRequest;
+  /** Place in the order of arrival; kept when it gives way. */
+  readonly order: number;
+  /** Prompt, then sampled tokens: `history[0 .. length)`. */
+  history: Int32Array;
+  length: number;
+  /** The sequence while running. */
+  seq: SeqId | undefined;
+  /** How many of `length` are computed. */
+  computed = 0;
+  /** What happens to it when the step that holds it is over. */
+  leaving: "aborted" | "preempted" | undefined;
+  /** Bytes of blocks it takes when computed up to `length`. */
+  bytes = 0;
+
+  constructor(request: GenRequest, order: number) {
+    this.request = request;
+    this.order = order;
+    this.length = request.prompt.length;
+    this.history = new Int32Array(this.length + 64);
+    this.history.set(request.prompt);
+  }
+
+  /** Tokens sampled so far. */
+  get produced(): number {
+    return this.length - this.request.prompt.length;
+  }
+
+  /** Only the newest token is not computed. */
+  get decoding(): boolean {
+    return this.produced > 0 && this.computed === this.length - 1;
+  }
+
+  /** Appends a sampled token. */
+  push(token: number): void {
+    if (this.length === this.history.length) {
+      const larger = new Int32Array(this.length * 2);
+      larger.set(this.history);
+      this.history = larger;
+    }
+    this.history[this.length++] = token;
+  }
+
+  /** What the caller gets in the end. */
+  finished(reason: FinishReason, error?: Error): Finished {
+    const { id, prompt } = this.request;
+    const tokens = [...this.history.subarray(prompt.length, this.length)];
+    return { id, tokens, reason, ...(error === undefined ? {} : { error }) };
+  }
+}
+
+/** Puts a state where its order says. */
+export function insert(list: RequestState[], state: RequestState): void {
+  let at = list.length;
+  while (at > 0 && list[at - 1]!.order > state.order) at--;
+  list.splice(at, 0, state);
+}
+
+/** Takes a state out; nothing happens when it is not there. */
+export function remove(list: RequestState[], state: RequestState): void {
+  const at = list.indexOf(state);
+  if (at >= 0) list.splice(at, 1);
+}

@@ -1,0 +1,81 @@
+/**
+ * What goes into and comes out of the scheduler.
+ *
+ * @module
+ */
+import type { Reservation } from "./cache_types.ts";
+import type { SeqId } from "./types.ts";
+
+/** A prompt to continue. */
+export interface GenRequest {
+  /** Unique among the requests a scheduler holds. */
+  readonly id: string;
+  /** One token or more. */
+  readonly prompt: readonly number[];
+  /** Tokens to sample; 0 only computes the prompt. */
+  readonly maxTokens: number;
+  /** Higher is sooner, for admissions that look at it. Default 0. */
+  readonly priority?: number;
+  /**
+   * Rows of the prompt whose logits are wanted, default "last". "all" computes
+   * every row even where a cached prefix would do.
+   */
+  readonly logits?: "last" | "all";
+}
+
+/** The rows of one request in a step. Valid until the next `step()`. */
+export interface StepEntry {
+  readonly request: GenRequest;
+  readonly seq: SeqId;
+  readonly kind: "prefill" | "decode";
+  /** First row in the batch, and how many. */
+  readonly row: number;
+  readonly rows: number;
+  /** Position of the first row. */
+  readonly start: number;
+  /** First of its wanted rows, an index into `wantedRows`, and how many. */
+  readonly wantedAt: number;
+  readonly wanted: number;
+  /** A token is to be sampled from the last wanted row. */
+  readonly samples: boolean;
+}
+
+/** One step to run. The object and its arrays are reused by the next `step()`. */
+export interface StepPlan {
+  readonly reservation: Reservation;
+  /** Rows in all. */
+  readonly rows: number;
+  /** Rows whose logits are wanted, in all. */
+  readonly wanted: number;
+  /** Entries in use: `entries[0 .. count)`, in the order of their rows. */
+  readonly count: number;
+  readonly entries: readonly StepEntry[];
+  /** The caller writes the token of `entries[i]`, where it `samples`, to [i]. */
+  readonly sampled: Int32Array;
+  /** The caller writes 1 to [i] where the token ends the request. `step()` clears it. */
+  readonly stops: Uint8Array;
+}
+
+/** Why a request ended. */
+export type FinishReason = "stop" | "length" | "aborted" | "error";
+
+/** A request that ended. */
+export interface Finished {
+  readonly id: string;
+  /** What was sampled, a stopping token included. */
+  readonly tokens: readonly number[];
+  readonly reason: FinishReason;
+  /** With reason "error": what went wrong, in numbers. */
+  readonly error?: Error;
+}
+
+/** The figures of the scheduler. */
+export interface SchedulerStat {
+  readonly waiting: number;
+  readonly running: number;
+  /** Preemptions since creation. */
+  readonly preempted: number;
+  /** Steps committed since creation, and the rows they had. */
+  readonly steps: number;
+  readonly rows: number;
+}

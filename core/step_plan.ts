@@ -1,0 +1,121 @@
+/**
+ * Chooses the rows of a step.
+ *
+ * @module
+ */
+import type { StepBatch } from "./backend.ts";
+import type { Reservation } from "./cache_types.ts";
+import type { RequestState } from "./request_state.ts";
+import type { GenRequest, StepEntry, StepPlan } from "./scheduler_types.ts";
+import type { SeqId } from "./types.ts";
+
+/** How much fits in one step. */
+export interface StepLimits {
+  /** Rows, sequences and rows with logits. */
+  readonly maxRows: number;
+  readonly maxSeqs: number;
+  readonly maxWanted: number;
+}
+
+/** An entry that the next step writes again; also the cache's Work. */
+export class Entry implements StepEntry {
+  state!: RequestState;
+  request!: GenRequest;
+  seq!: SeqId;
+  kind: "prefill" | "decode" = "decode";
+  row = 0;
+  rows = 0;
+  start = 0;
+  wantedAt = 0;
+  wanted = 0;
+  samples = false;
+  tokens!: Int32Array;
+  from = 0;
+  to = 0;
+}
+
+/** The plan that every step writes again. */
+export class Plan implements StepPlan {
+  reservation!: Reservation;
+  rows = 0;
+  wanted = 0;
+  count = 0;
+  readonly entries: Entry[] = [];
+  readonly sampled: Int32Array;
+  readonly stops: Uint8Array;
+  readonly #limits: StepLimits;
+
+  constructor(limits: StepLimits) {
+    this.#limits = limits;
+    this.sampled = new Int32Array(limits.maxSeqs);
+    this.stops = new Uint8Array(limits.maxSeqs);
+  }
+
+  /** Takes rows for running requests: decodes first, then prompts up to `chunk`. */
+  choose(running: readonly RequestState[], chunk: number): void {
+    this.rows = 0;
+    this.wanted = 0;
+    this.count = 0;
+    this.sampled.fill(-1);
+    this.stops.fill(0);
+    for (const s of running) if (s.decoding) this.#add(s, 1);
+    for (const s of running) if (!s.decoding) this.#add(s, chunk);
+  }
+
+  /** Most rows of one request. */
+  longest(): number {
+    let rows = 0;
+    for (let i = 0; i < this.count; i++) {
+      rows = Math.max(rows, this.entries[i]!.rows);
+    }
+    return rows;
+  }
+
+  #add(s: RequestState, chunk: number): void {
+    const { maxRows, maxSeqs, maxWanted } = this.#limits;
+    if (this.count === maxSeqs) return;
+    const prompt = s.request.prompt.length;
+    const left = maxWanted - this.wanted;
+    let rows = Math.min(maxRows - this.rows, chunk, s.length - s.computed);
+    const every = s.request.logits === "all" && s.computed < prompt;
+    // The rows that want logits stay together at the end of the entry.
+    if (every) rows = Math.min(rows, prompt - s.computed, left);
+    else if (left === 0 && s.computed + rows === s.length) rows--;
+    if (rows < 1) return;
+    const whole = s.computed + rows === s.length;
+    const e = this.entries[this.count] ??= new Entry();
+    e.state = s;
+    e.request = s.request;
+    e.seq = s.seq!;
+    e.kind = s.decoding ? "decode" : "prefill";
+    e.row = this.rows;
+    e.rows = rows;
+    e.start = s.computed;
+    e.wantedAt = this.wanted;
+    e.wanted = every ? rows : whole ? 1 : 0;
+    e.samples = whole && s.produced < s.request.maxTokens;
+    e.tokens = s.history;
+    e.from = s.computed;
+    e.to = s.computed + rows;
+    this.count++;
+    this.rows += rows;
+    this.wanted += e.wanted;
+  }
+}
+
+/** Writes the rows whose logits a plan wants into the batch. */
+export function fillWanted(plan: StepPlan, batch: StepBatch): void {
+  if (plan.wanted > batch.wantedRows.length) {
+    throw new RangeError(
+      `Cannot fill a batch with ${plan.wanted} wanted rows: it has room for ${batch.wantedRows.length}`,
+    );
+  }
+  let at = 0;
+  for (let i = 0; i < plan.count; i++) {
+    const e = plan.entries[i]!;
+    for (let r = e.rows - e.wanted; r < e.rows; r++) {
+      batch.wantedRows[at++] = e.row + r;
+    }
+  }
+  batch.wanted = at;
+}

@@ -1,0 +1,186 @@
+/**
+ * What every backend must keep, as tests.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Backend } from "../backend.ts";
+import type { MaybePromise } from "../types.ts";
+import { Driver, type DriverOptions, windowGroups } from "./drive.ts";
+import { type RandomModel, randomModel } from "./random_model.ts";
+
+const VOCAB = 96;
+
+const HEADS = { qHeads: 4, kvHeads: 2, headDim: 32, ffn: 96 };
+
+/**
+ * Layers with and without a window, so two groups; norms, shared heads and both
+ * activations. Widths are multiples of 32, as packed weights want them.
+ */
+const MODEL = randomModel({
+  vocab: VOCAB,
+  hidden: 64,
+  norms: true,
+  tied: true,
+  embeddingScale: 5,
+  layers: [
+    { ...HEADS, window: 6, activation: "gelu" },
+    HEADS,
+    { ...HEADS, window: 6 },
+  ],
+});
+
+const BLOCKS: DriverOptions = { tokens: 8, blocks: 5 };
+
+/**
+ * Registers the laws of steps under `name`. `make` gives a backend for a model
+ * with limits of 40 rows and wanted rows, 4 sequences, a top of 5 or more and
+ * 1 MiB for blocks; each is closed after its test.
+ */
+export function backendLaws(
+  name: string,
+  make: (model: RandomModel) => MaybePromise<Backend>,
+): void {
+  const law = (
+    criterion: string,
+    check: (
+      start: (options?: DriverOptions) => Promise<Started>,
+    ) => Promise<void>,
+  ) =>
+    Deno.test(`${name} ${criterion}`, async () => {
+      await using open = new AsyncDisposableStack();
+      await check(async (options = BLOCKS) => {
+        const backend = open.use(await make(MODEL));
+        return { backend, driver: new Driver(backend, MODEL.spec, options) };
+      });
+    });
+
+  law("gives the same bits for every way to cut a prompt", async (start) => {
+    const want = await alone(await start(), ids(30));
+    assert.ok(want.every(Number.isFinite));
+    for (const chunk of [1, 3, 7, 29]) {
+      const { driver } = await start();
+      for (let from = 0; from < 30; from += chunk) {
+        const part = ids(30).slice(from, from + chunk);
+        const { logits } = await driver.step([{ seq: 0, from, ids: part }]);
+        const rows = want.slice(from * VOCAB, (from + part.length) * VOCAB);
+        assert.deepEqual(logits, rows, `chunks of ${chunk}`);
+      }
+    }
+  });
+
+  law("gives the same bits whatever else is in the batch", async (start) => {
+    const a = ids(12, 1);
+    const b = ids(9, 2);
+    const wantA = await alone(await start(), a);
+    const wantB = await alone(await start(), b);
+    const { driver } = await start();
+    const first = await driver.step([
+      { seq: 2, from: 0, ids: a.slice(0, 11) },
+      { seq: 0, from: 0, ids: b },
+    ]);
+    assert.deepEqual(row(first.logits, 0, 11), row(wantA, 0, 11));
+    assert.deepEqual(row(first.logits, 11, 20), wantB);
+    const second = await driver.step([
+      { seq: 2, from: 11, ids: a.slice(11) },
+      { seq: 1, from: 0, ids: b },
+    ]);
+    assert.deepEqual(row(second.logits, 0), row(wantA, 11));
+    assert.deepEqual(row(second.logits, 1, 10), wantB);
+  });
+
+  law("gives the same bits however layers are grouped", async (start) => {
+    const want = await alone(await start(), ids(30));
+    const groups = [1, 0, 2].map((layer) => {
+      const group = windowGroups(MODEL.spec, BLOCKS.tokens)
+        .find((g) => g.layers.includes(layer))!;
+      const shape = { ...group.shape, layers: 1 };
+      return { ...group, layers: [layer], shape };
+    });
+    assert.deepEqual(
+      await alone(await start({ ...BLOCKS, groups }), ids(30)),
+      want,
+    );
+  });
+
+  law("reads blocks two sequences share", async (start) => {
+    const prompt = ids(8, 3);
+    const one = await alone(await start(), [...prompt, 1]);
+    const two = await alone(await start(), [...prompt, 2]);
+    const { driver } = await start();
+    await driver.step([{ seq: 0, from: 0, ids: prompt }]);
+    driver.share(0, 3);
+    const { logits } = await driver.step([
+      { seq: 0, from: 8, ids: [1] },
+      { seq: 3, from: 8, ids: [2] },
+    ]);
+    assert.deepEqual(row(logits, 0), row(one, 8));
+    assert.deepEqual(row(logits, 1), row(two, 8));
+  });
+
+  law("goes on seeing sinks", async (start) => {
+    const plain = await alone(await start(), ids(30, 4));
+    const { driver } = await start({ ...BLOCKS, sink: 3 });
+    for (let from = 0; from < 30; from += 5) {
+      const part = ids(30, 4).slice(from, from + 5);
+      const { logits } = await driver.step([{ seq: 0, from, ids: part }]);
+      assert.ok(logits.every(Number.isFinite));
+      // Up to the window's length everything is visible either way.
+      const rows = row(plain, from, from + 5);
+      if (from === 0) assert.deepEqual(logits, rows);
+      else if (from >= 10) assert.notDeepEqual(row(logits, 4), row(rows, 4));
+    }
+  });
+
+  law("gives wanted rows alone, and their largest logits", async (start) => {
+    const { driver, backend } = await start();
+    const work = [{ seq: 0, from: 0, ids: ids(6) }];
+    const { logits, topIds, topLogits } = await driver.step(work, 5);
+    for (let i = 0; i < 6; i++) {
+      const all = row(logits, i);
+      const order = Array.from(all, (_, id) => id)
+        .sort((a, b) => all[b]! - all[a]! || a - b).slice(0, 5);
+      assert.deepEqual([...topIds[i]!], order);
+      assert.deepEqual([...topLogits[i]!], order.map((id) => all[id]!));
+    }
+    backend.batch.wanted = 2;
+    backend.batch.wantedRows.set([1, 5]);
+    const result = await backend.run();
+    assert.deepEqual(result.logits(0).slice(), row(logits, 1));
+    assert.deepEqual(result.logits(1).slice(), row(logits, 5));
+    backend.batch.wanted = 0;
+    await backend.run();
+  });
+
+  law("owns up to every byte it takes", async (start) => {
+    const { backend } = await start();
+    backend.memory.check();
+    const sum = backend.lines().reduce((bytes, line) => bytes + line.bytes, 0);
+    assert.equal(sum, backend.memory.stat().used);
+  });
+}
+
+interface Started {
+  readonly backend: Backend;
+  readonly driver: Driver;
+}
+
+function ids(length: number, seed = 0): number[] {
+  return Array.from(
+    { length },
+    (_, i) => (i * i * 7 + i * 3 + seed * 11) % VOCAB,
+  );
+}
+
+/** Logits of rows `from` up to, not including, `to`. */
+function row(logits: Float32Array, from: number, to = from + 1): Float32Array {
+  return logits.slice(from * VOCAB, to * VOCAB);
+}
+
+/** Logits of all of `tokens` in one step by themselves. */
+async function alone(
+  { driver }: Started,
+  tokens: readonly number[],
+): Promise<Float32Array> {
+  return (await driver.step([{ seq: 0, from: 0, ids: tokens }])).logits;
+}

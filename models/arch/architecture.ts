@@ -1,0 +1,37 @@
+/**
+ * What distinguishes one decoder architecture from another, as data.
+ *
+ * @module
+ */
+import type { LayerSpec, RopeSpec } from "../../core/model.ts";
+
+/** A record that `modelSpec()` reads together with a file's metadata. */
+export interface Architecture {
+  /** Value of "general.architecture", and the prefix of its metadata keys. */
+  readonly name: string;
+  readonly ropeStyle: RopeSpec["style"];
+  readonly activation: LayerSpec["activation"];
+  /** Whether embeddings are multiplied by the square root of the hidden size. */
+  readonly scaledEmbedding: boolean;
+  /** Whether each head's q and k pass through an RMS norm before they turn. */
+  readonly qkNorm: boolean;
+  /** Whether the outputs of attention and MLP are normed before they are added. */
+  readonly postNorm: boolean;
+  /** Whether "rope_freqs.weight" may divide the frequencies. */
+  readonly ropeFactors: boolean;
+  /** Whether heads may turn only in part ("rope.dimension_count"). */
+  readonly partialRope: boolean;
+  /** Which layers see a window, where the file gives its size; undefined for none. */
+  readonly windows: WindowPattern | undefined;
+  /** A layer count whose models scale scores by hidden / heads, not by head size. */
+  readonly scaleByHiddenAt?: number;
+  /** Keys, without the prefix, that change the arithmetic in a way not modelled. */
+  readonly refuses: readonly string[];
+}
+
+/** Windowed layers: all but each `period`-th, unless the file says otherwise. */
+export interface WindowPattern {
+  readonly period: number;
+  /** Rotation base of windowed layers, which have no position scaling. */
+  readonly ropeBase: number;
+}

@@ -1,0 +1,73 @@
+/**
+ * Finds the tensors a model needs and holds their shapes against the metadata.
+ *
+ * @module
+ */
+import { ModelError } from "../../core/errors.ts";
+import type { GgufFile } from "../gguf.ts";
+import { quote } from "../gguf/walk.ts";
+
+/** Tensors present in some files that carry nothing a run needs. */
+const IGNORED =
+  /^(rope_freqs\.weight|blk\.\d+\.(attn_rot_embd|rope_freqs)\b.*)$/;
+
+/** Looks tensors up, checks them, and remembers which were asked for. */
+export class TensorChecker {
+  readonly #file: GgufFile;
+  readonly #used = new Set<string>();
+
+  constructor(file: GgufFile) {
+    this.#file = file;
+  }
+
+  /**
+   * The name of a tensor of `outputs` rows of `inputs` values.
+   *
+   * @param why How the wanted shape follows from the metadata, for the message.
+   * @throws {ModelError} if it is missing or shaped otherwise.
+   */
+  matrix(name: string, inputs: number, outputs: number, why: string): string {
+    const info = this.#file.tensors.get(name);
+    if (info === undefined) {
+      throw new ModelError(
+        this.#file.path,
+        `tensor ${quote(name)} is missing, wanted ${inputs} × ${outputs} ` +
+          `(${why})`,
+      );
+    }
+    if (
+      info.inputs !== inputs || info.outputs !== outputs || info.stack !== 1
+    ) {
+      const actual = [info.inputs, info.outputs, info.stack]
+        .slice(0, info.stack === 1 ? 2 : 3).join(" × ");
+      throw new ModelError(
+        this.#file.path,
+        `tensor ${quote(name)} is ${actual}, wanted ${inputs} × ${outputs} ` +
+          `(${why})`,
+      );
+    }
+    this.#used.add(name);
+    return name;
+  }
+
+  vector(name: string, length: number, why: string): string {
+    return this.matrix(name, length, 1, why);
+  }
+
+  has(name: string): boolean {
+    return this.#file.tensors.has(name);
+  }
+
+  /** Refuses a file with tensors nobody asked for: its arithmetic is another. */
+  checkAllUsed(architecture: string): void {
+    for (const name of this.#file.tensors.keys()) {
+      if (this.#used.has(name) || IGNORED.test(name)) continue;
+      throw new ModelError(
+        this.#file.path,
+        `tensor ${quote(name)} is not part of the architecture ` +
+          `"${architecture}" as it is supported: its biases, fused or extra ` +
+          `matrices cannot be run`,
+      );
+    }
+  }
+}

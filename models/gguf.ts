@@ -1,0 +1,192 @@
+/**
+ * GGUF model files: what is in them and where, for whole and split models.
+ *
+ * @module
+ */
+import { ModelError } from "../core/errors.ts";
+import type { TensorInfo } from "../core/model.ts";
+import { type GgufPart, readPart } from "./gguf/part.ts";
+import { quote } from "./gguf/walk.ts";
+
+/** The vocabulary as the file stores it; arrays of equal length. */
+export interface GgufVocabulary {
+  readonly tokens: readonly string[];
+  /** Merge priorities of a SentencePiece vocabulary. */
+  readonly scores: Float32Array | undefined;
+  /** 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
+  readonly types: Int32Array | undefined;
+  /** Pairs "left right" of a byte-level BPE vocabulary, best first. */
+  readonly merges: readonly string[] | undefined;
+}
+
+/** An opened model: metadata and places, no weights. Holds no file open. */
+export interface GgufFile {
+  /** As the user gave it; what errors name. */
+  readonly path: string;
+  /** The model's files in order; `TensorInfo.file` is an index into this. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** GGUF version, 2 or 3. */
+  readonly version: number;
+  /** Entries by key; numbers as numbers where they are exact, arrays as typed arrays or `string[]`. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Undefined where the file has no tokenizer. */
+  readonly vocabulary: GgufVocabulary | undefined;
+  /** Every tensor by name. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * SHA-256 in hex over the headers, the file sizes and 64 pieces of 4 KiB of
+   * each file's data: cheap, and different for two trainings of one shape.
+   */
+  readonly fingerprint: string;
+}
+
+const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
+
+/**
+ * Opens a GGUF model and checks its structure. Of a split model, any part may
+ * be named; all must lie beside it as `NAME-00001-of-0000N.gguf`.
+ *
+ * ```ts
+ * const file = await openGguf("model.gguf");
+ * console.log(file.metadata["general.architecture"], file.tensors.size);
+ * ```
+ *
+ * @throws {ModelError} that names the file, what is wrong, wanted and actual.
+ */
+export async function openGguf(
+  path: string,
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<GgufFile> {
+  const paths = partPaths(path);
+  const parts: GgufPart[] = [];
+  for (const [i, part] of paths.entries()) {
+    parts.push(await readPart(part, i, signal));
+    checkSplit(parts[i]!, i, paths.length);
+  }
+  const first = parts[0]!;
+  return {
+    path,
+    files: parts.map(({ path, bytes }) => ({ path, bytes })),
+    version: first.version,
+    metadata: first.metadata,
+    vocabulary: vocabularyOf(first),
+    tensors: joinTensors(parts),
+    fingerprint: await fingerprintOf(parts),
+  };
+}
+
+function partPaths(path: string): string[] {
+  const match = SPLIT_NAME.exec(path);
+  if (match === null) return [path];
+  const [, prefix, no, of] = match;
+  const count = Number(of), index = Number(no);
+  if (index < 1 || index > count) {
+    throw new ModelError(
+      path,
+      `the name says part ${index} of ${count}, wanted 1 to ${count}`,
+    );
+  }
+  return Array.from(
+    { length: count },
+    (_, i) => `${prefix}-${String(i + 1).padStart(5, "0")}-of-${of}.gguf`,
+  );
+}
+
+/** A part says itself which one it is, from 0, and how many there are. */
+function checkSplit(part: GgufPart, index: number, count: number): void {
+  const has = (key: string, absent: number) =>
+    (part.metadata[key] ?? absent) as number;
+  const saysCount = has("split.count", 1), saysNo = has("split.no", 0);
+  if (Math.max(1, saysCount) !== count) {
+    throw new ModelError(
+      part.path,
+      count === 1
+        ? `"split.count" is ${saysCount}: this is a part of a split model, ` +
+          `wanted the name NAME-0000I-of-0000N.gguf and all parts beside it`
+        : `"split.count" is ${saysCount}, the name says ${count}`,
+    );
+  }
+  if (saysNo !== index) {
+    throw new ModelError(
+      part.path,
+      `"split.no" is ${saysNo}, wanted ${index}: is the file misnamed?`,
+    );
+  }
+}
+
+function joinTensors(parts: readonly GgufPart[]): Map<string, TensorInfo> {
+  const tensors = new Map<string, TensorInfo>();
+  for (const part of parts) {
+    for (const tensor of part.tensors) {
+      if (tensors.has(tensor.name)) {
+        throw new ModelError(
+          part.path,
+          `tensor ${quote(tensor.name)} occurs twice, wanted once`,
+        );
+      }
+      tensors.set(tensor.name, tensor);
+    }
+  }
+  const { path, metadata } = parts[0]!;
+  const wanted = metadata["split.tensors.count"] ?? tensors.size;
+  if (wanted !== tensors.size) {
+    throw new ModelError(
+      path,
+      `"split.tensors.count" is ${wanted}, the parts hold ${tensors.size}`,
+    );
+  }
+  return tensors;
+}
+
+function vocabularyOf(part: GgufPart): GgufVocabulary | undefined {
+  const array = <T extends object>(
+    key: string,
+    kind: { readonly name: string; new (...args: never[]): T },
+  ): T | undefined => {
+    const value = part.metadata[`tokenizer.ggml.${key}`];
+    if (value === undefined || value instanceof kind) return value;
+    throw new ModelError(
+      part.path,
+      `"tokenizer.ggml.${key}" is ${describe(value)}, wanted ${kind.name}`,
+    );
+  };
+  const strings = (key: string): readonly string[] | undefined => {
+    const value = array<unknown[]>(key, Array);
+    return value as string[] | undefined;
+  };
+  const tokens = strings("tokens");
+  if (tokens === undefined) return undefined;
+  const vocabulary = {
+    tokens,
+    scores: array("scores", Float32Array),
+    types: array("token_type", Int32Array),
+    merges: strings("merges"),
+  };
+  for (const key of ["scores", "types"] as const) {
+    const length = vocabulary[key]?.length ?? tokens.length;
+    if (length !== tokens.length) {
+      throw new ModelError(
+        part.path,
+        `the vocabulary has ${length} ${key} for ${tokens.length} tokens, ` +
+          `wanted as many`,
+      );
+    }
+  }
+  return vocabulary;
+}
+
+function describe(value: unknown): string {
+  return typeof value === "object" && value !== null
+    ? value.constructor.name
+    : `${typeof value} ${quote(String(value))}`;
+}
+
+async function fingerprintOf(parts: readonly GgufPart[]): Promise<string> {
+  const sizes = new TextEncoder().encode(
+    parts.map((part) => part.bytes).join(","),
+  );
+  const whole = await new Blob(
+    [sizes, ...parts.flatMap((part) => part.evidence)] as BlobPart[],
+  ).arrayBuffer();
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", whole)).toHex();
+}

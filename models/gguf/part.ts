@@ -1,0 +1,172 @@
+/**
+ * One GGUF file: a whole model, or one part of a split one.
+ *
+ * The header goes three ways. Our own walk checks every length in it. Arrays
+ * are decoded here, fast. What remains once they are cut out, small entries and
+ * tensor infos, is parsed by the library, which makes a copy and a decoder per
+ * string and would take seconds over a large vocabulary.
+ *
+ * @module
+ */
+import { ModelError } from "../../core/errors.ts";
+import type { TensorInfo } from "../../core/model.ts";
+import { decodeArray } from "./arrays.ts";
+import { HeaderSource } from "./source.ts";
+import { placeTensors } from "./tensors.ts";
+import { type HeaderMap, walkHeader } from "./walk.ts";
+
+/** What one file holds. */
+export interface GgufPart {
+  readonly path: string;
+  /** Length of the file, bytes. */
+  readonly bytes: number;
+  readonly version: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly TensorInfo[];
+  /** SHA-256 of the header, then pieces of the data; see `openGguf()`. */
+  readonly evidence: readonly Uint8Array[];
+}
+
+const SAMPLES = 64;
+const SAMPLE_BYTES = 4096;
+
+/**
+ * Reads the header of one file.
+ *
+ * @param index Which part of a split model this is, from 0.
+ * @throws {ModelError} if there is no such file or it is not a sound GGUF file.
+ */
+export async function readPart(
+  path: string,
+  index: number,
+  signal?: AbortSignal,
+): Promise<GgufPart> {
+  signal?.throwIfAborted();
+  const size = await fileSize(path);
+  using file = await Deno.open(path, { read: true });
+  const src = new HeaderSource(path, file, size);
+  const map = walkHeader(src);
+  const header = src.bytes.subarray(0, map.end);
+  // Runs elsewhere while this thread decodes.
+  const digest = crypto.subtle.digest("SHA-256", header);
+  const rest = await parseRest(path, cutArrays(header, map));
+  signal?.throwIfAborted();
+
+  const metadata: Record<string, unknown> = Object.create(null);
+  for (const [key, value] of Object.entries(rest.metadata)) {
+    if (!COUNTS.has(key)) metadata[key] = plain(value);
+  }
+  for (const [key, range] of map.arrays) {
+    metadata[key] = decodeArray(header, range);
+  }
+  const dataStart = Math.ceil(map.end / map.alignment) * map.alignment;
+  const tensors = placeTensors(
+    { path, size, dataStart, alignment: map.alignment, index },
+    rest.tensorInfos,
+  );
+  return {
+    path,
+    bytes: size,
+    version: src.view.getUint32(4, true),
+    metadata,
+    tensors,
+    evidence: [
+      new Uint8Array(await digest),
+      ...sampleData(src, Math.min(dataStart, size)),
+    ],
+  };
+}
+
+/** Entries the library adds of its own. */
+const COUNTS = new Set(["version", "tensor_count", "kv_count"]);
+
+async function fileSize(path: string): Promise<number> {
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) {
+      throw new ModelError(path, "there is no such file", { cause });
+    }
+    if (cause instanceof Deno.errors.PermissionDenied) {
+      throw new ModelError(path, "the system does not let you read it", {
+        cause,
+      });
+    }
+    throw cause;
+  }
+  if (info.isDirectory) {
+    throw new ModelError(path, "this is a directory, wanted a GGUF file");
+  }
+  if (!info.isFile) {
+    throw new ModelError(
+      path,
+      "this is not a regular file, wanted a GGUF file",
+    );
+  }
+  return info.size;
+}
+
+/** Small integers as numbers; those a number cannot hold stay as they are. */
+function plain(value: unknown): unknown {
+  if (typeof value !== "bigint") return value;
+  return value >= BigInt(Number.MIN_SAFE_INTEGER) &&
+      value <= BigInt(Number.MAX_SAFE_INTEGER)
+    ? Number(value)
+    : value;
+}
+
+/** The header with every array's count set to 0 and its values left out. */
+function cutArrays(
+  header: Uint8Array<ArrayBuffer>,
+  map: HeaderMap,
+): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(header.length);
+  let from = 0, to = 0;
+  for (const { values, end } of map.arrays.values()) {
+    out.set(header.subarray(from, values - 8), to);
+    to += values - from; // the count stays zero
+    from = end;
+  }
+  out.set(header.subarray(from), to);
+  return out.subarray(0, to + header.length - from);
+}
+
+/** The library's view of a header, fed to it as if from a server. */
+async function parseRest(
+  path: string,
+  cut: Uint8Array<ArrayBuffer>,
+): Promise<import("npm:@huggingface/gguf@0.4.6").GGUFParseOutput> {
+  // Loaded on first use: it brings a catalogue of the hub's tasks along.
+  const { gguf } = await import("npm:@huggingface/gguf@0.4.6");
+  const serve = (_: unknown, init?: RequestInit): Promise<Response> => {
+    const range = new Headers(init?.headers).get("range") ?? "";
+    const [, from, to] = range.match(/^bytes=(\d+)-(\d+)$/) ?? [];
+    return Promise.resolve(
+      new Response(cut.subarray(Number(from), Number(to) + 1)),
+    );
+  };
+  try {
+    return await gguf("http://localhost/header.gguf", {
+      fetch: serve as typeof fetch,
+    });
+  } catch (cause) {
+    throw new ModelError(
+      path,
+      `the header cannot be parsed: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+/** Pieces of the weights, evenly spread: two trainings of one shape differ. */
+function sampleData(src: HeaderSource, start: number): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  const step = Math.max(SAMPLE_BYTES, Math.floor((src.size - start) / SAMPLES));
+  for (let at = start; at < src.size; at += step) {
+    const piece = new Uint8Array(Math.min(SAMPLE_BYTES, src.size - at));
+    src.readAt(at, piece);
+    pieces.push(piece);
+  }
+  return pieces;
+}

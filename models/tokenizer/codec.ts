@@ -1,0 +1,17 @@
+/**
+ * What a kind of vocabulary does with text: the two ends of a tokenizer.
+ *
+ * @module
+ */
+
+/** Encodes text between special tokens, and spells normal tokens as bytes. */
+export interface Codec {
+  /**
+   * Appends the ids of a text without special tokens.
+   *
+   * @param first Whether it begins the input or follows a special token.
+   */
+  encode(text: string, first: boolean, out: number[]): void;
+  /** The UTF-8 bytes of a normal token, which may be part of a character. */
+  bytes(token: string): Uint8Array;
+}

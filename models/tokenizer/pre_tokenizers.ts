@@ -1,0 +1,151 @@
+/**
+ * How byte-level vocabularies cut text into words before they merge anything.
+ *
+ * @module
+ */
+import {
+  ByteLevelPreTokenizer,
+  SequencePreTokenizer,
+  SplitPreTokenizer,
+} from "npm:@huggingface/tokenizers@0.2.0";
+import { ModelError } from "../../core/errors.ts";
+
+/** One kind of "tokenizer.ggml.pre". */
+export interface PreTokenizerKind {
+  /** Applied in turn; each cuts out its matches and keeps what is between. */
+  readonly patterns: readonly string[];
+  /** A word that is a token as it stands is not merged from characters. */
+  readonly ignoreMerges?: boolean;
+  /** Whether the model wants a BOS token where the file does not say. */
+  readonly addBos?: boolean;
+}
+
+const SPACES = String.raw`\s+(?!\S)|\s+`;
+const ENDINGS_ANY_CASE =
+  "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
+
+const WORDS =
+  String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|` +
+  SPACES;
+
+/** Words that take one character before them along; runs of up to `digits`. */
+function wordsWithLead(digits: string): string {
+  return ENDINGS_ANY_CASE +
+    String.raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}` + digits +
+    String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|` + SPACES;
+}
+
+/** Words cut where upper case follows lower. */
+function wordsByCase(endings: string, digits: string): string {
+  const lead = String.raw`[^\r\n\p{L}\p{N}]?`;
+  const upper = String.raw`(?:(?=\p{L})[^a-z])`;
+  const lower = String.raw`(?:(?=\p{L})[^A-Z])`;
+  return `${lead}${upper}*${lower}+${endings}|` +
+    `${lead}${upper}+${lower}*${endings}|` +
+    String.raw`\p{N}${digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|` + SPACES;
+}
+
+const gpt2: PreTokenizerKind = { patterns: [WORDS] };
+const singleDigits: PreTokenizerKind = { patterns: [String.raw`\p{N}`, WORDS] };
+const llama3Words: PreTokenizerKind = { patterns: [wordsWithLead("{1,3}")] };
+const llama3: PreTokenizerKind = {
+  ...llama3Words,
+  ignoreMerges: true,
+  addBos: true,
+};
+const qwen2: PreTokenizerKind = { patterns: [wordsWithLead("")] };
+
+const KINDS: Readonly<Record<string, PreTokenizerKind>> = {
+  "default": {
+    patterns: [
+      String.raw`[\p{P}\$\+<=>\^~\|]+`,
+      WORDS,
+      String.raw`\p{N}+`,
+      "[0-9][0-9][0-9]",
+    ],
+  },
+  "gpt-2": gpt2,
+  "phi-2": gpt2,
+  "mpt": gpt2,
+  "olmo": gpt2,
+  "jais": gpt2,
+  "exaone4": gpt2,
+  "trillion": gpt2,
+  "granite-docling": gpt2,
+  "smollm": singleDigits,
+  "starcoder": singleDigits,
+  "refact": singleDigits,
+  "command-r": singleDigits,
+  "codeshell": singleDigits,
+  "exaone": singleDigits,
+  "minerva-7b": singleDigits,
+  "llama-bpe": llama3,
+  "llama3": llama3,
+  "llama-v3": llama3,
+  "falcon3": llama3,
+  "pixtral": llama3,
+  "dbrx": llama3Words,
+  "smaug-bpe": llama3Words,
+  "chatglm-bpe": llama3Words,
+  "glm4": { ...llama3Words, ignoreMerges: true },
+  "qwen2": qwen2,
+  "deepseek-r1-qwen": qwen2,
+  "stablelm2": qwen2,
+  "megrez": qwen2,
+  "hunyuan": qwen2,
+  "tekken": {
+    patterns: [wordsByCase("", "")],
+    ignoreMerges: true,
+    addBos: true,
+  },
+  "gpt-4o": { patterns: [wordsByCase(`${ENDINGS_ANY_CASE}?`, "{1,3}")] },
+  "llama4": { patterns: [wordsByCase(`${ENDINGS_ANY_CASE}?`, "{1,3}")] },
+};
+
+/**
+ * The kind a file names; one that names none means "default".
+ *
+ * @throws {ModelError} that lists the known kinds, if it is not one of them.
+ */
+export function preTokenizerKind(
+  path: string,
+  name: unknown,
+): PreTokenizerKind {
+  const key = String(name ?? "default");
+  if (Object.hasOwn(KINDS, key)) return KINDS[key]!;
+  throw new ModelError(
+    path,
+    `"tokenizer.ggml.pre" is ${JSON.stringify(key)}, wanted one of ${
+      Object.keys(KINDS).join(", ")
+    }`,
+  );
+}
+
+/**
+ * Makes a function that cuts text into words and spells each as the characters
+ * that stand for its UTF-8 bytes.
+ */
+export function createPreTokenizer(
+  kind: PreTokenizerKind,
+): (text: string) => string[] {
+  const sequence = new SequencePreTokenizer({
+    type: "Sequence",
+    pretokenizers: [],
+  });
+  sequence.tokenizers = [
+    ...kind.patterns.map((pattern) =>
+      new SplitPreTokenizer({
+        type: "Split",
+        pattern: { Regex: pattern },
+        behavior: "Isolated",
+        invert: false,
+      })
+    ),
+    new ByteLevelPreTokenizer({
+      type: "ByteLevel",
+      add_prefix_space: false,
+      use_regex: false,
+    }),
+  ];
+  return (text) => sequence.pre_tokenize_text(text);
+}

@@ -1,0 +1,96 @@
+/**
+ * SentencePiece BPE vocabularies ("llama"): spaces are written "▁", any two
+ * neighbours merge whose joint text is a token, highest score first, and
+ * characters without a token fall back to bytes.
+ *
+ * @module
+ */
+import { ModelError } from "../../core/errors.ts";
+import type { Codec } from "./codec.ts";
+import { createMerger } from "./merger.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+import { TOKEN } from "./vocabulary.ts";
+
+/** How a file departs from the usual. */
+export interface SentencePieceOptions {
+  /** Whether text gets a space before it at the start and after special tokens. */
+  readonly addSpacePrefix: boolean;
+}
+
+/**
+ * Makes the codec of a SentencePiece vocabulary.
+ *
+ * @throws {ModelError} if the file has no scores.
+ */
+export function sentencePieceCodec(
+  vocabulary: Vocabulary,
+  options: SentencePieceOptions,
+): Codec {
+  const { ids, tokens, kinds, scores, path } = vocabulary;
+  if (scores === undefined) {
+    throw new ModelError(
+      path,
+      `the required key "tokenizer.ggml.scores" is missing`,
+    );
+  }
+  const ranks = ranksOf(scores);
+  const merge = createMerger((left, right) => {
+    const id = ids.get(left + right);
+    return id === undefined ? undefined : ranks[id];
+  });
+  const unknown = kinds.indexOf(TOKEN.UNKNOWN);
+  const encoder = new TextEncoder();
+  const byteIds = Array.from(
+    { length: 256 },
+    (_, byte) => ids.get(byteToken(byte)) ?? unknown,
+  );
+
+  return {
+    encode(text, first, out) {
+      const prefix = options.addSpacePrefix && first ? " " : "";
+      for (const token of merge((prefix + text).replaceAll(" ", "▁"))) {
+        const id = ids.get(token);
+        if (id !== undefined) {
+          out.push(id);
+          continue;
+        }
+        for (const byte of encoder.encode(token)) {
+          if (byteIds[byte]! >= 0) out.push(byteIds[byte]!);
+        }
+      }
+    },
+
+    bytes(token) {
+      return kinds[ids.get(token) ?? -1] === TOKEN.BYTE
+        ? Uint8Array.of(parseInt(token.slice(3, 5), 16))
+        : encoder.encode(token.replaceAll("▁", " "));
+    },
+  };
+
+  /** How the vocabulary spells a byte: tokens[n] of kind 6. */
+  function byteToken(byte: number): string {
+    const name = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+    return ids.has(name) || byte >= 128
+      ? name
+      : tokens[ids.get(String.fromCharCode(byte)) ?? -1] ?? name;
+  }
+}
+
+/**
+ * Merge order of each token as whole numbers: the library adds a fraction for
+ * the position, so that among equals the leftmost merges first.
+ */
+function ranksOf(scores: Float32Array): Float64Array {
+  const whole = scores.every((s) =>
+    Number.isInteger(s) && Math.abs(s) < 2 ** 31
+  );
+  if (whole) return Float64Array.from(scores, (score) => -score);
+  // NaN sorts last and so becomes the best; make it the worst.
+  const clean = scores.map((s) => Number.isNaN(s) ? -Infinity : s);
+  const best = clean.toSorted().reverse();
+  const rankOf = new Map<number, number>();
+  for (const score of best) {
+    if (!rankOf.has(score)) rankOf.set(score, rankOf.size);
+  }
+  return Float64Array.from(clean, (score) => rankOf.get(score)!);
+}

@@ -1,0 +1,44 @@
+/**
+ * Weights read from a file and decoded to f32: for the reference backend and
+ * for runs in full precision.
+ *
+ * @module
+ */
+import { ModelError } from "../core/errors.ts";
+import { dequantise } from "./dequantise.ts";
+import type { GgufFile } from "./gguf.ts";
+import { quote } from "./gguf/walk.ts";
+
+/**
+ * Reads one tensor and decodes it.
+ *
+ * @returns `stack * outputs * inputs` values, row by row.
+ * @throws {ModelError} if the model has no such tensor or its file became shorter.
+ */
+export async function readTensor(
+  file: GgufFile,
+  name: string,
+): Promise<Float32Array> {
+  const info = file.tensors.get(name);
+  if (info === undefined) {
+    throw new ModelError(file.path, `tensor ${quote(name)} is missing`);
+  }
+  const { path } = file.files[info.file]!;
+  const bytes = new Uint8Array(info.bytes);
+  using handle = await Deno.open(path, { read: true });
+  await handle.seek(info.offset, Deno.SeekMode.Start);
+  for (let done = 0; done < bytes.length;) {
+    const got = await handle.read(bytes.subarray(done));
+    if (got === null) {
+      throw new ModelError(
+        path,
+        `tensor ${quote(name)} needs ${info.bytes} bytes at byte ` +
+          `${info.offset}, got ${done}: the file changed since it was opened`,
+      );
+    }
+    done += got;
+  }
+  const out = new Float32Array(info.inputs * info.outputs * info.stack);
+  dequantise(info.type, bytes, out);
+  return out;
+}

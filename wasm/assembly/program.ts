@@ -1,0 +1,166 @@
+// The step program: a list of records that all workers run together.
+//
+// A record is RECORD bytes: { kind, flags, fields of its class }. The last bit of
+// `flags` says that everyone waits for everyone before the next record.
+import { Product } from "./quants";
+import * as quants from "./quants";
+import * as kquants from "./kquants";
+import * as floats from "./floats";
+import * as layout from "./kinds";
+import {
+  angleRows,
+  Angles,
+  gateRows,
+  mergeRows,
+  normRows,
+  Row,
+  runAttend,
+  Turn,
+  turnRows,
+} from "./rows";
+import { Embed, embedRows } from "./embed";
+import { Top, topMerge, topShare } from "./top";
+
+// @ts-ignore: decorator
+@inline const RECORD: usize = 128;
+// @ts-ignore: decorator
+@inline const BARRIER = 1;
+
+// Kinds of records; products are PRODUCT + layout.
+// @ts-ignore: decorator
+@inline const END = 0;
+// @ts-ignore: decorator
+@inline const EMBED = 1;
+// @ts-ignore: decorator
+@inline const ANGLES = 2;
+// @ts-ignore: decorator
+@inline const NORM = 3;
+// @ts-ignore: decorator
+@inline const TURN = 4;
+// @ts-ignore: decorator
+@inline const ATTEND = 5;
+// @ts-ignore: decorator
+@inline const MERGE = 6;
+// @ts-ignore: decorator
+@inline const GATE = 7;
+// @ts-ignore: decorator
+@inline const TOP = 8;
+// @ts-ignore: decorator
+@inline const TOP_MERGE = 9;
+// @ts-ignore: decorator
+@inline const PRODUCT = 16;
+
+/** Where workers meet: { arrived, generation, sleepers }. */
+function barrier(sync: usize, threads: i32): void {
+  if (threads == 1) return;
+  const now = atomic.load<i32>(sync, 4);
+  if (atomic.add<i32>(sync, 1) == threads - 1) {
+    atomic.store<i32>(sync, 0);
+    atomic.store<i32>(sync, now + 1, 4);
+    if (atomic.load<i32>(sync, 8) != 0) atomic.notify(sync + 4, threads);
+    return;
+  }
+  for (let spins = 0; atomic.load<i32>(sync, 4) == now; spins++) {
+    if (spins < 20000) continue;
+    // Someone lost its core: sleep, for at most a millisecond at a time.
+    atomic.add<i32>(sync, 1, 8);
+    atomic.wait<i32>(sync + 4, now, 1000000);
+    atomic.sub<i32>(sync, 1, 8);
+  }
+}
+
+// Outputs are shared out in units of 32, so that a gate finds its own values.
+// @ts-ignore: decorator
+@inline
+function share(panels: i32, thread: i32, threads: i32): i32 {
+  const units = (panels + 7) >> 3;
+  return min(units * thread / threads << 3, panels);
+}
+
+function product(a: Product, mode: i32, thread: i32, threads: i32): void {
+  const from = share(a.panels, thread, threads);
+  const to = share(a.panels, thread + 1, threads);
+  switch (a.kind - PRODUCT) {
+    case layout.F32: return floats.f32s(a, from, to);
+    case layout.F16: return floats.f16s(a, from, to);
+    case layout.BF16: return floats.bf16s(a, from, to);
+    case layout.Q4: return quants.q4(mode, a, from, to);
+    case layout.Q4M: return quants.q4m(mode, a, from, to);
+    case layout.Q4MF: return quants.q4mf(mode, a, from, to);
+    case layout.Q5: return quants.q5(mode, a, from, to);
+    case layout.Q5M: return quants.q5m(mode, a, from, to);
+    case layout.Q5MF: return quants.q5mf(mode, a, from, to);
+    case layout.Q8: return quants.q8(mode, a, from, to);
+    case layout.Q2K: return kquants.q2k(mode, a, from, to);
+    case layout.Q3K: return kquants.q3k(mode, a, from, to);
+    case layout.Q6K: return kquants.q6k(mode, a, from, to);
+  }
+}
+
+/** Runs the records from `p` to the first END; `scratch` is this worker's own. */
+export function run(
+  p: usize,
+  mode: i32,
+  thread: i32,
+  threads: i32,
+  sync: usize,
+  scratch: usize,
+): void {
+  for (;; p += RECORD) {
+    const kind = load<i32>(p);
+    if (kind == END) return;
+    if (kind >= PRODUCT) {
+      product(changetype<Product>(p), mode, thread, threads);
+    } else if (kind == ATTEND) {
+      runAttend(p, thread, threads);
+    } else if (kind == GATE) {
+      const a = changetype<Row>(p), panels = <i32> (a.n >> 2);
+      gateRows(
+        a,
+        <usize> share(panels, thread, threads) << 2,
+        <usize> share(panels, thread + 1, threads) << 2,
+      );
+    } else if (kind == TOP) {
+      topShare(changetype<Top>(p), thread, threads);
+    } else {
+      // The rest is shared out by rows, or by heads of rows.
+      let n = load<i32>(rowsOf(p, kind));
+      if (kind == TURN) {
+        const a = changetype<Turn>(p);
+        n *= a.heads + 2 * a.kvHeads;
+      }
+      const from = n * thread / threads, to = n * (thread + 1) / threads;
+      switch (kind) {
+        case EMBED:
+          embedRows(changetype<Embed>(p), from, to);
+          break;
+        case ANGLES:
+          angleRows(changetype<Angles>(p), from, to);
+          break;
+        case NORM:
+          normRows(changetype<Row>(p), scratch, from, to);
+          break;
+        case TURN:
+          turnRows(changetype<Turn>(p), from, to);
+          break;
+        case MERGE:
+          mergeRows(changetype<Row>(p), thread, from, to);
+          break;
+        case TOP_MERGE:
+          topMerge(changetype<Top>(p), threads, from, to);
+          break;
+      }
+    }
+    if (load<i32>(p, 4) & BARRIER) barrier(sync, threads);
+  }
+}
+
+function rowsOf(p: usize, kind: i32): usize {
+  switch (kind) {
+    case EMBED: return changetype<Embed>(p).rows;
+    case ANGLES: return changetype<Angles>(p).rows;
+    case TURN: return changetype<Turn>(p).rows;
+    case TOP_MERGE: return changetype<Top>(p).rows;
+    default: return changetype<Row>(p).rows;
+  }
+}

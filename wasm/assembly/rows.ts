@@ -1,0 +1,347 @@
+// Operations on rows of activations: norms, quantisation, rotary positions, gates.
+import { attend, Attend, mergeRow } from "./attention";
+import { exp4, madd, HALF_SCALE, sum4, toHalves } from "./lanes";
+
+/** Where a row of activations is written for the matrices that read it. */
+@unmanaged
+export class Row {
+  kind: i32;
+  flags: i32;
+  /** Rows of f32, `stride` bytes apart. */
+  x: usize;
+  stride: usize;
+  /** Values in a row. */
+  n: usize;
+  xq: usize;
+  xs: usize;
+  xf: usize;
+  xi: usize;
+  x16: usize;
+  /** f32 copy in tiles of four rows, for weights kept as floats. */
+  xn: usize;
+  rows: usize;
+  /** Norm weight. */
+  weight: usize;
+  eps: f32;
+  /** Added to x before the norm, itself normed by `after` if that is given. */
+  y: usize;
+  after: usize;
+  /** Which row of x to read: addresses of i32 row numbers, 0 for row i itself. */
+  pick: usize;
+  /** Gate: the second factor, same stride. */
+  up: usize;
+  /** Attention record whose partial results are folded first. */
+  attend: usize;
+}
+
+// @ts-ignore: decorator
+@inline const QUANT = 2;
+// @ts-ignore: decorator
+@inline const FLOAT = 4;
+// @ts-ignore: decorator
+@inline const GELU = 8;
+
+/** Eight-bit codes of the blocks [from, to) of row `r`, whose values stand at `src`. */
+function quantise(a: Row, src: usize, r: i32, from: usize, to: usize): void {
+  const nb = a.n >> 5, tile = <usize> (r >> 2) * nb, lane = <usize> (r & 3);
+  const magnitude = i32x4.splat(0x7fffffff);
+  for (let b = from; b < to; b++) {
+    const p = src + (b << 7);
+    let top = v128.and(v128.load(p), magnitude);
+    for (let i: usize = 16; i < 128; i += 16) {
+      top = f32x4.max(top, v128.and(v128.load(p + i), magnitude));
+    }
+    top = f32x4.max(top, v128.shuffle<i32>(top, top, 2, 3, 0, 1));
+    const m = max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
+    const scale = m / 127;
+    const inverse = f32x4.splat(scale > 0 ? 1 / scale : 0);
+    const at = tile + b;
+    const q = a.xq + (at << 7) + (lane << 5);
+    let lowSum = 0, highSum = 0;
+    for (let i: usize = 0; i < 2; i++) {
+      const s = p + (i << 6);
+      const c0 = code(s, inverse), c1 = code(s + 16, inverse);
+      const c2 = code(s + 32, inverse), c3 = code(s + 48, inverse);
+      v128.store(
+        q + (i << 4),
+        i8x16.narrow_i16x8_s(
+          i16x8.narrow_i32x4_s(c0, c1),
+          i16x8.narrow_i32x4_s(c2, c3),
+        ),
+      );
+      const t = i32x4.add(i32x4.add(c0, c1), i32x4.add(c2, c3));
+      const sum = i32x4.extract_lane(t, 0) + i32x4.extract_lane(t, 1) +
+        i32x4.extract_lane(t, 2) + i32x4.extract_lane(t, 3);
+      if (i == 0) lowSum = sum;
+      else highSum = sum;
+    }
+    const sum = lowSum + highSum, wide = scale * HALF_SCALE;
+    const xs = a.xs + (at << 5) + (lane << 2);
+    store<f32>(xs, wide);
+    store<f32>(xs, wide * <f32> sum, 16);
+    const xf = a.xf + (at << 5) + (lane << 2);
+    store<f32>(xf, scale);
+    store<f32>(xf, scale * <f32> sum, 16);
+    store<i32>(a.xi + (at << 4) + (lane << 2), sum);
+    const x16 = a.x16 + (at << 5) + (lane << 2);
+    store<i32>(x16, lowSum);
+    store<i32>(x16, highSum, 16);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function code(p: usize, inverse: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(
+    f32x4.nearest(f32x4.mul(v128.load(p), inverse)),
+  );
+}
+
+/** Writes values [from, to) of row `r` in the forms that its readers want. */
+function emit(a: Row, src: usize, r: i32, from: usize, to: usize): void {
+  if (a.flags & QUANT) quantise(a, src, r, from >> 5, to >> 5);
+  if (a.flags & FLOAT) {
+    let p = a.xn + ((<usize> (r >> 2) * a.n + from) << 4) +
+      (<usize> (r & 3) << 2);
+    for (let i = from; i < to; i++, p += 16) {
+      store<f32>(p, load<f32>(src + (i << 2)));
+    }
+  }
+}
+
+/** 1 / root of the mean square (plus eps) of `n` values. */
+function inverseRoot(p: usize, n: usize, eps: f32): f32 {
+  let a = f32x4.splat(0), b = a;
+  const end = p + (n << 2);
+  for (; p + 16 < end; p += 32) {
+    const u = v128.load(p), v = v128.load(p, 16);
+    a = madd(u, u, a);
+    b = madd(v, v, b);
+  }
+  if (p < end) {
+    const u = v128.load(p);
+    a = madd(u, u, a);
+  }
+  return 1 / sqrt<f32>(sum4(f32x4.add(a, b)) / <f32> n + eps);
+}
+
+// @ts-ignore: decorator
+@inline
+function normTo(p: usize, w: usize, to: usize, n: usize, eps: f32): void {
+  const k = f32x4.splat(inverseRoot(p, n, eps));
+  for (let i: usize = 0; i < n << 2; i += 16) {
+    v128.store(
+      to + i,
+      f32x4.mul(f32x4.mul(v128.load(p + i), k), v128.load(w + i)),
+    );
+  }
+}
+
+/** x += norm(y); then norm(x) in its readers' forms. `scratch` holds one row. */
+export function normRows(a: Row, scratch: usize, from: i32, to: i32): void {
+  for (let r = from; r < to; r++) {
+    const row = a.pick ? load<i32>(a.pick + (<usize> r << 2)) : r;
+    const x = a.x + <usize> row * a.stride;
+    if (a.y) {
+      const y = a.y + <usize> row * a.stride;
+      normTo(y, a.after, scratch, a.n, a.eps);
+      for (let i: usize = 0; i < a.n << 2; i += 16) {
+        v128.store(x + i, f32x4.add(v128.load(x + i), v128.load(scratch + i)));
+      }
+    }
+    if (a.weight) {
+      normTo(x, a.weight, scratch, a.n, a.eps);
+      emit(a, scratch, r, 0, a.n);
+    }
+  }
+}
+
+/** Folds what attention left in parts, then writes rows in their readers' forms. */
+export function mergeRows(a: Row, thread: i32, from: i32, to: i32): void {
+  for (let r = from; r < to; r++) {
+    mergeRow(changetype<Attend>(a.attend), r, thread);
+    emit(a, a.x + <usize> r * a.stride, r, 0, a.n);
+  }
+}
+
+/** x = act(x) · up for values [from, to) of every row, in its readers' forms. */
+export function gateRows(a: Row, from: usize, to: usize): void {
+  const rows = load<i32>(a.rows), one = f32x4.splat(1);
+  for (let r = 0; r < rows; r++) {
+    const x = a.x + <usize> r * a.stride, up = a.up + <usize> r * a.stride;
+    for (let i = from << 2; i < to << 2; i += 16) {
+      const g = v128.load(x + i);
+      let e = f32x4.neg(g);
+      if (a.flags & GELU) {
+        // tanh form: x / (1 + exp(-2·sqrt(2/π)·(x + 0.044715·x³)))
+        const inner = madd(
+          f32x4.mul(f32x4.mul(g, g), g),
+          f32x4.splat(0.044715),
+          g,
+        );
+        e = f32x4.mul(inner, f32x4.splat(-1.5957691216057308));
+      }
+      const y = f32x4.div(g, f32x4.add(one, exp4(e)));
+      v128.store(x + i, f32x4.mul(y, v128.load(up + i)));
+    }
+    emit(a, x, r, from, to);
+  }
+}
+
+/** Turns and stores one layer's queries, keys and values. */
+@unmanaged
+export class Turn {
+  kind: i32;
+  flags: i32;
+  /** [row]{ q heads, k heads, v heads }, `stride` bytes a row. */
+  x: usize;
+  stride: usize;
+  heads: i32;
+  kvHeads: i32;
+  dim: i32;
+  /** Values that turn. */
+  dims: i32;
+  /** [row][dims/2]{ cos, sin }. */
+  turns: usize;
+  qNorm: usize;
+  kNorm: usize;
+  eps: f32;
+  /** Scores' factor, already times 2^112 for an f16 cache. */
+  scale: f32;
+  table: usize;
+  tableStride: usize;
+  positions: usize;
+  seqs: usize;
+  blockTokens: i32;
+  layer: usize;
+  size: usize;
+  rows: usize;
+  /** K and V rows may stand elsewhere than behind q. */
+  k: usize;
+  v: usize;
+}
+
+/** Neighbouring values turn together instead of halves. */
+// @ts-ignore: decorator
+@inline const NEIGHBOURS = 2;
+
+function turnHead(a: Turn, p: usize, t: usize, factor: f32): void {
+  const half = <usize> a.dims >> 1;
+  if (a.flags & NEIGHBOURS) {
+    for (let i: usize = 0; i < half; i++, t += 8) {
+      const q = p + (i << 3), c = load<f32>(t), s = load<f32>(t, 4);
+      const x = load<f32>(q), y = load<f32>(q, 4);
+      store<f32>(q, x * c - y * s);
+      store<f32>(q, x * s + y * c, 4);
+    }
+  } else {
+    for (let i: usize = 0; i < half; i++, t += 8) {
+      const q = p + (i << 2), r = q + (half << 2);
+      const c = load<f32>(t), s = load<f32>(t, 4);
+      const x = load<f32>(q), y = load<f32>(r);
+      store<f32>(q, x * c - y * s);
+      store<f32>(r, x * s + y * c);
+    }
+  }
+  if (factor != 1) {
+    const f = f32x4.splat(factor);
+    for (let i: usize = 0; i < <usize> a.dim << 2; i += 16) {
+      v128.store(p + i, f32x4.mul(v128.load(p + i), f));
+    }
+  }
+}
+
+/** Stores four values `gap` bytes apart. */
+// @ts-ignore: decorator
+@inline
+function place(size: usize, v: v128, to: usize, gap: usize): void {
+  if (size == 4) {
+    v128.store32_lane(to, v, 0);
+    v128.store32_lane(to + gap, v, 1);
+    v128.store32_lane(to + gap * 2, v, 2);
+    v128.store32_lane(to + gap * 3, v, 3);
+  } else {
+    const h = toHalves(v);
+    v128.store16_lane(to, h, 0);
+    v128.store16_lane(to + gap, h, 2);
+    v128.store16_lane(to + gap * 2, h, 4);
+    v128.store16_lane(to + gap * 3, h, 6);
+  }
+}
+
+/** Items are (row, head) pairs: q heads, then k heads, then v heads of a row. */
+export function turnRows(a: Turn, from: i32, to: i32): void {
+  const heads = a.heads + 2 * a.kvHeads, dim = <usize> a.dim;
+  const half = <usize> a.dims >> 1, size = a.size;
+  for (let i = from; i < to; i++) {
+    const row = i / heads;
+    let h = i - row * heads;
+    const t = a.turns + <usize> row * (half << 3);
+    if (h < a.heads) {
+      const p = a.x + <usize> row * a.stride + <usize> h * (dim << 2);
+      if (a.qNorm) normTo(p, a.qNorm, p, dim, a.eps);
+      turnHead(a, p, t, a.scale);
+      continue;
+    }
+    h -= a.heads;
+    const isK = h < a.kvHeads;
+    if (!isK) h -= a.kvHeads;
+    const p = (isK ? a.k : a.v) + <usize> row * a.stride +
+      <usize> h * (dim << 2);
+    const seq = <usize> load<i32>(a.seqs + (<usize> row << 2));
+    const position = load<i32>(a.positions + (<usize> row << 2));
+    const offset = <usize> (position % a.blockTokens);
+    const part = <usize> a.blockTokens * dim * size;
+    let to = <usize> load<u32>(
+      a.table + seq * a.tableStride +
+        (<usize> (position / a.blockTokens) << 2),
+    ) + a.layer + <usize> h * part * 2;
+    if (isK) {
+      if (a.kNorm) normTo(p, a.kNorm, p, dim, a.eps);
+      turnHead(a, p, t, 1);
+      to += ((offset >> 3) * dim * 8 + (offset & 7)) * size;
+      for (let d: usize = 0; d < dim; d += 4) {
+        place(size, v128.load(p + (d << 2)), to + d * 8 * size, 8 * size);
+      }
+    } else {
+      to += part + offset * dim * size;
+      for (let d: usize = 0; d < dim; d += 4) {
+        place(size, v128.load(p + (d << 2)), to + d * size, size);
+      }
+    }
+  }
+}
+
+/** Cosines and sines of each row's position for one kind of rope. */
+@unmanaged
+export class Angles {
+  kind: i32;
+  flags: i32;
+  /** f64 [position / 64][half]{ cos, sin } and [position % 64][half]{ cos, sin }. */
+  coarse: usize;
+  fine: usize;
+  half: usize;
+  out: usize;
+  positions: usize;
+  rows: usize;
+}
+
+/** cos(a + b) and sin(a + b) from both parts, in f64, rounded once. */
+export function angleRows(a: Angles, from: i32, to: i32): void {
+  for (let r = from; r < to; r++) {
+    const p = <usize> load<i32>(a.positions + (<usize> r << 2));
+    let u = a.coarse + (p >> 6) * (a.half << 4);
+    let v = a.fine + (p & 63) * (a.half << 4);
+    let out = a.out + <usize> r * (a.half << 3);
+    for (let i: usize = 0; i < a.half; i++, u += 16, v += 16, out += 8) {
+      const c = load<f64>(u), s = load<f64>(u, 8);
+      const d = load<f64>(v), t = load<f64>(v, 8);
+      store<f32>(out, <f32> (c * d - s * t));
+      store<f32>(out, <f32> (s * d + c * t), 4);
+    }
+  }
+}
+
+export function runAttend(a: usize, thread: i32, threads: i32): void {
+  attend(changetype<Attend>(a), thread, threads);
+}

@@ -1,0 +1,456 @@
+/**
+ * The CPU backend: AssemblyScript SIMD kernels run by workers over one shared
+ * memory.
+ *
+ * @module
+ */
+import type {
+  Backend,
+  BackendLimits,
+  BoundGroup,
+  StepBatch,
+  StepResult,
+} from "../core/backend.ts";
+import type { LedgerLine } from "../core/ledger.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { AttendKernel, Transcoder } from "../core/slots.ts";
+import type { BlockShape } from "../core/types.ts";
+import { fillAngles, FINE, frequencies } from "./angles.ts";
+import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
+import { lines as cacheLines } from "./kernels.ts";
+import { placeWeights, type Weights } from "./load.ts";
+import { MAX_BYTES, WasmMemory } from "./memory.ts";
+import {
+  compileProgram,
+  type Places,
+  programBytes,
+  type RopePlace,
+  ropeKey,
+} from "./program.ts";
+import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
+import { CONTROL_BYTES, Workers } from "./workers.ts";
+
+/** Settings of the CPU backend. */
+export interface WasmOptions {
+  readonly spec: ModelSpec;
+  /** The model's files, as `TensorInfo.file` counts them. */
+  readonly paths: readonly string[];
+  /** Compute workers. Default: the machine's cores. */
+  readonly threads?: number | undefined;
+  /** Most positions of a sequence. */
+  readonly context: number;
+  /** Rank-0 bytes. Default and most: 4 GiB. */
+  readonly bytes?: number | undefined;
+  /** Most rows in one step. Default 256. */
+  readonly rows?: number | undefined;
+  /** Most sequences in one step. Default 64. */
+  readonly seqs?: number | undefined;
+  /** Most rows with logits in one step. Default 64. */
+  readonly wanted?: number | undefined;
+  /** Weights, activations, K and V in f32. */
+  readonly exact?: boolean | undefined;
+  /** Default: what the machine runs. */
+  readonly build?: KernelBuild | undefined;
+  /** How products are summed, for tests; default by probe. See assembly/lanes.ts. */
+  readonly mode?: number | undefined;
+  /** Looks an idle worker takes before it sleeps. */
+  readonly spins?: number | undefined;
+  readonly onProgress?: ((bytes: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Most logits that a step sorts out for each row. */
+const TOP = 128;
+
+/** Tokens in a block that scratch is sized for. */
+const MOST_BLOCK_TOKENS = 256;
+
+/**
+ * Loads a model's weights and starts the workers.
+ *
+ * Throws a `NoRoom` where the weights or activations exceed `bytes`, an Error
+ * with the worker's cause where reading fails, and the signal's reason.
+ */
+export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
+  const { spec, context, exact = false, signal } = options;
+  signal?.throwIfAborted();
+  const threads = options.threads ?? navigator.hardwareConcurrency;
+  const memory = new WasmMemory(options.bytes ?? MAX_BYTES);
+  const limits: BackendLimits = {
+    bytes: memory.stat().capacity,
+    maxSpan: memory.maxSpan,
+    align: memory.align,
+    rows: options.rows ?? 256,
+    seqs: options.seqs ?? 64,
+    wanted: options.wanted ?? 64,
+    top: TOP,
+  };
+  const extent = extentOf(spec, limits, context, MOST_BLOCK_TOKENS);
+  const space = new Space(memory);
+  const control = space.take("workspace", "control", CONTROL_BYTES);
+  const scratch = space.take(
+    "workspace",
+    "attention scratch",
+    extent.scratch * threads,
+  );
+  const weights = placeWeights(spec, memory, exact);
+  const build = options.build ?? bestBuild();
+  const module = await kernelModule(build);
+  const workers = await Workers.start({
+    module,
+    memory: memory.memory,
+    threads,
+    control,
+    scratch: Array.from(
+      { length: threads },
+      (_, i) => scratch + i * extent.scratch,
+    ),
+    mode: options.mode ?? -1,
+    spins: options.spins ?? 2000,
+  });
+  try {
+    await readWeights(options, memory, workers, weights, threads);
+  } catch (error) {
+    await workers.close();
+    throw error;
+  }
+  return new WasmBackend(options, {
+    memory,
+    limits,
+    extent,
+    space,
+    weights,
+    workers,
+    scratch,
+    build,
+    threads,
+  });
+}
+
+async function readWeights(
+  { paths, onProgress, signal }: WasmOptions,
+  memory: WasmMemory,
+  workers: Workers,
+  weights: Weights,
+  threads: number,
+): Promise<void> {
+  const decoding = weights.decoding.reduce((a, b) => a + b, 0);
+  const each = cacheLines(weights.staging) + decoding;
+  const spans = Array.from({ length: threads }, () => memory.alloc(each));
+  try {
+    const spaces = spans.map((span) => {
+      if (span === undefined) {
+        throw new RangeError(
+          `Cannot load the model: ${each} bytes of staging for each of ${threads} workers wanted, raise "budget"`,
+        );
+      }
+      let at = span.offset + cacheLines(weights.staging);
+      const planes = weights.decoding.map((n) => (at += n) - n);
+      return {
+        staging: span.offset,
+        planes: planes as [number, number, number, number, number],
+      };
+    });
+    const total = weights.tasks.reduce((sum, t) => sum + t.bytes, 0);
+    const count = weights.tasks.length;
+    await workers.load(
+      paths,
+      weights.tasks,
+      spaces,
+      (done) => onProgress?.(Math.round(total * done / count), total),
+      signal,
+    );
+  } finally {
+    for (const span of spans) if (span !== undefined) memory.free(span);
+  }
+}
+
+interface Parts {
+  readonly memory: WasmMemory;
+  readonly limits: BackendLimits;
+  readonly extent: Extent;
+  readonly space: Space;
+  readonly weights: Weights;
+  readonly workers: Workers;
+  readonly scratch: number;
+  readonly build: KernelBuild;
+  readonly threads: number;
+}
+
+/** See {@linkcode Backend}; made by {@linkcode createWasm}. */
+export class WasmBackend implements Backend {
+  readonly id = "wasm";
+  readonly limits: BackendLimits;
+  readonly memory: WasmMemory;
+  readonly kernels: readonly AttendKernel[];
+  readonly transcoders: readonly Transcoder[] = [];
+  readonly rawFormat: string;
+  readonly build: KernelBuild;
+  readonly threads: number;
+  readonly #options: WasmOptions;
+  readonly #parts: Parts;
+  readonly #size: number;
+  #batch: StepBatch | undefined;
+  #places: Places | undefined;
+  #program = 0;
+  #words: Int32Array = new Int32Array(0);
+  #tiles: Int32Array = new Int32Array(0);
+  readonly #result: StepResult;
+  #topIds: Int32Array[] = [];
+  #topValues: Float32Array[] = [];
+  #logits: Float32Array[] = [];
+
+  constructor(options: WasmOptions, parts: Parts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.limits = parts.limits;
+    this.memory = parts.memory;
+    this.build = parts.build;
+    this.threads = parts.threads;
+    this.#size = options.exact ? 4 : 2;
+    this.rawFormat = options.exact ? "f32" : "f16";
+    this.kernels = [attendKernel(this.rawFormat)];
+    this.#result = {
+      logits: (i) => this.#logits[i]!,
+      topIds: (i) => this.#topIds[i]!,
+      topLogits: (i) => this.#topValues[i]!,
+    };
+  }
+
+  blockBytes(shape: BlockShape): number {
+    const { layers, kvHeads, tokens, headDim } = shape;
+    return layers * kvHeads * 2 * tokens * headDim * this.#size;
+  }
+
+  bind(groups: readonly BoundGroup[], tableStride: number): void {
+    if (this.#batch !== undefined) {
+      throw new TypeError("Cannot bind the backend twice");
+    }
+    const { spec } = this.#options;
+    checkGroups(spec, groups);
+    const places = this.#takePlaces(groups.length, tableStride);
+    const ropes = this.#fillRopes();
+    const base = this.#parts.space.take(
+      "workspace",
+      "step program",
+      programBytes(spec),
+    );
+    const records = compileProgram({
+      base,
+      spec,
+      weights: this.#parts.weights,
+      groups,
+      places,
+      ropes,
+      extent: this.#parts.extent,
+      tableStride,
+      size: this.#size,
+      most: TOP,
+    });
+    records.write(this.memory.i32(base, records.bytes / 4));
+    this.#program = base;
+    this.#places = places;
+    this.#batch = this.#makeBatch(places, groups.length, tableStride);
+  }
+
+  get batch(): StepBatch {
+    if (this.#batch === undefined) {
+      throw new TypeError('Cannot use the batch before "bind"');
+    }
+    return this.#batch;
+  }
+
+  run(): Promise<StepResult> {
+    const batch = this.batch, words = this.#words;
+    words[0] = batch.rows;
+    words[1] = batch.wanted;
+    words[2] = Math.min(batch.top, this.limits.top);
+    words[3] = this.#cutTiles(batch);
+    words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
+    return this.#parts.workers.run(this.#program).then(() => this.#result);
+  }
+
+  /** Pairs (first row, rows) of one sequence each; returns how many. */
+  #cutTiles({ rows, seqs }: StepBatch): number {
+    const most = this.#parts.extent.tileRows, tiles = this.#tiles;
+    let n = 0;
+    for (let row = 0; row < rows;) {
+      let end = row + 1;
+      while (end < rows && end - row < most && seqs[end] === seqs[row]) end++;
+      tiles[n++] = row;
+      tiles[n++] = end - row;
+      row = end;
+    }
+    return n / 2;
+  }
+
+  #takePlaces(groups: number, tableStride: number): Places {
+    const { space, limits, extent, scratch, threads } = this.#parts;
+    const { spec } = this.#options;
+    const work = (what: string, bytes: number): number =>
+      space.take("workspace", what, bytes);
+    const act = (what: string, bytes: number): number =>
+      space.take("activations", what, bytes);
+    const { rows, wanted } = extent;
+    const dims = spec.layers.map((l) => (l.headDim + 4) * l.qHeads);
+    const each = (bytes: number): number[] =>
+      Array.from({ length: groups }, () => work("batch", bytes));
+    const words = work("batch", 64);
+    this.#words = this.memory.i32(words, 5);
+    const tiles = work("batch", rows * 8);
+    this.#tiles = this.memory.i32(tiles, rows * 2);
+    return {
+      tokens: work("batch", rows * 4),
+      positions: work("batch", rows * 4),
+      seqs: work("batch", rows * 4),
+      wantedRows: work("batch", wanted * 4),
+      tables: each(limits.seqs * tableStride * 4),
+      starts: each(rows * 4),
+      sinks: each(rows * 4),
+      tiles,
+      rows: words,
+      wanted: words + 4,
+      top: words + 8,
+      tileCount: words + 12,
+      spread: words + 16,
+      x: act("residual stream", rows * spec.hidden * 4),
+      qkv: act("q, k and v", rows * extent.qkv * 4),
+      heads: act("attention output", rows * extent.heads * 4),
+      y: act("block output", rows * spec.hidden * 4),
+      gate: act("gate and up", rows * extent.ffn * 4),
+      up: act("gate and up", rows * extent.ffn * 4),
+      logits: act("logits", wanted * extent.vocab * 4),
+      shares: work("top logits", wanted * threads * TOP * 8),
+      topIds: work("top logits", wanted * TOP * 4),
+      topValues: work("top logits", wanted * TOP * 4),
+      partial: work(
+        "attention parts",
+        Math.min(rows, SPREAD_ROWS) * Math.max(...dims) * extent.splits * 4,
+      ),
+      scratch,
+      scratchBytes: extent.scratch,
+      first: space.forms(
+        "products' inputs",
+        Math.max(rows, wanted),
+        Math.max(spec.hidden, extent.heads),
+      ),
+      second: space.forms("products' inputs", rows, extent.ffn),
+    };
+  }
+
+  #fillRopes(): RopePlace[] {
+    const { spec, context } = this.#options;
+    const { space, limits, weights } = this.#parts;
+    const ropes = new Map<string, RopePlace>();
+    for (const { rope } of spec.layers) {
+      const key = ropeKey(rope);
+      if (ropes.has(key)) continue;
+      const half = rope.dims / 2;
+      const coarseRows = Math.ceil(context / FINE) + 1;
+      const take = (rows: number): number =>
+        space.take("workspace", "rope tables", rows * half * 16);
+      const coarse = take(coarseRows), fine = take(FINE);
+      const factors = rope.factors === undefined
+        ? undefined
+        : this.memory.f32(weights.vectors.get(rope.factors)!, half);
+      const f = frequencies(rope, factors);
+      fillAngles(this.memory.f64(coarse, coarseRows * half * 2), f, FINE);
+      fillAngles(this.memory.f64(fine, FINE * half * 2), f, 1);
+      const turns = space.take(
+        "activations",
+        "rope angles",
+        limits.rows * half * 8,
+      );
+      ropes.set(key, { rope, coarse, fine, turns });
+    }
+    return [...ropes.values()];
+  }
+
+  #makeBatch(at: Places, groups: number, tableStride: number): StepBatch {
+    const { memory, limits } = this;
+    const { wanted, vocab } = this.#parts.extent;
+    const rows = (p: number): Int32Array => memory.i32(p, limits.rows);
+    for (let i = 0; i < wanted; i++) {
+      this.#topIds.push(memory.i32(at.topIds + i * TOP * 4, TOP));
+      this.#topValues.push(memory.f32(at.topValues + i * TOP * 4, TOP));
+      this.#logits.push(
+        memory.f32(at.logits + i * vocab * 4, this.#options.spec.vocab),
+      );
+    }
+    return {
+      rows: 0,
+      tokens: rows(at.tokens),
+      positions: rows(at.positions),
+      seqs: rows(at.seqs),
+      tableStride,
+      tables: at.tables.slice(0, groups).map((p) =>
+        memory.u32(p, limits.seqs * tableStride)
+      ),
+      starts: at.starts.map(rows),
+      sinks: at.sinks.map(rows),
+      wanted: 0,
+      wantedRows: memory.i32(at.wantedRows, limits.wanted),
+      top: 0,
+    };
+  }
+
+  lines(): readonly LedgerLine[] {
+    const { space, weights } = this.#parts;
+    const line = (e: Omit<LedgerLine, "tier" | "peak">): LedgerLine => ({
+      tier: "device",
+      peak: e.bytes,
+      ...e,
+    });
+    return [
+      line({ owner: "weights", component: "model", bytes: weights.bytes }),
+      ...space.entries().map(line),
+    ];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.workers.close();
+  }
+}
+
+function checkGroups(spec: ModelSpec, groups: readonly BoundGroup[]): void {
+  spec.layers.forEach((layer, i) => {
+    const owners = groups.filter((g) => g.layers.includes(i));
+    const shape = owners[0]?.shape;
+    if (
+      owners.length !== 1 || shape!.kvHeads !== layer.kvHeads ||
+      shape!.headDim !== layer.headDim || shape!.tokens % 8 !== 0 ||
+      shape!.tokens > MOST_BLOCK_TOKENS
+    ) {
+      throw new TypeError(
+        `Cannot bind layer ${i}: one group with ${layer.kvHeads} K/V heads of ${layer.headDim} and a multiple of 8 tokens wanted, got ${
+          JSON.stringify(owners.map((g) => g.shape))
+        }`,
+      );
+    }
+  });
+}
+
+function attendKernel(format: string): AttendKernel {
+  return {
+    id: `wasm-attend-${format}`,
+    backend: "wasm",
+    supports: (wanted, layer, blockTokens) => {
+      if (wanted !== "raw" && wanted !== format) {
+        return { ok: false, why: `reads ${format} only` };
+      }
+      if (blockTokens % 8 !== 0 || blockTokens > MOST_BLOCK_TOKENS) {
+        return {
+          ok: false,
+          why: `takes blocks of a multiple of 8 tokens up to ${MOST_BLOCK_TOKENS}, not ${blockTokens}`,
+        };
+      }
+      if (layer.headDim % 8 !== 0) {
+        return {
+          ok: false,
+          why: `takes heads of a multiple of 8 values, not ${layer.headDim}`,
+        };
+      }
+      return { ok: true, cost: 1 };
+    },
+  };
+}

@@ -1,0 +1,280 @@
+/**
+ * From a model to its step program: what all workers run for every step, written
+ * once. Only the batch changes from step to step.
+ *
+ * @module
+ */
+import type { BoundGroup } from "../core/backend.ts";
+import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
+import type { Matrix, Weights } from "./load.ts";
+import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
+import type { Extent, Forms } from "./space.ts";
+
+/** 2^112: what reading f16 by its bits leaves out; assembly/lanes.ts. */
+const HALF_SCALE = 2 ** 112;
+
+/** Addresses of everything a program touches besides weights. */
+export interface Places {
+  readonly tokens: number;
+  readonly positions: number;
+  readonly seqs: number;
+  readonly wantedRows: number;
+  readonly tables: readonly number[];
+  readonly starts: readonly number[];
+  readonly sinks: readonly number[];
+  readonly tiles: number;
+  /** Single words: rows, wanted, top, tiles, spread. */
+  readonly rows: number;
+  readonly wanted: number;
+  readonly top: number;
+  readonly tileCount: number;
+  readonly spread: number;
+  readonly x: number;
+  readonly qkv: number;
+  readonly heads: number;
+  readonly y: number;
+  readonly gate: number;
+  readonly up: number;
+  readonly logits: number;
+  readonly shares: number;
+  readonly topIds: number;
+  readonly topValues: number;
+  readonly partial: number;
+  readonly scratch: number;
+  readonly scratchBytes: number;
+  readonly first: Forms;
+  readonly second: Forms;
+}
+
+/** Angles of one kind of rope; several layers share it. */
+export interface RopePlace {
+  readonly rope: RopeSpec;
+  readonly coarse: number;
+  readonly fine: number;
+  readonly turns: number;
+}
+
+/** What the program is made from. */
+export interface ProgramOptions {
+  /** Where the program will lie. */
+  readonly base: number;
+  readonly spec: ModelSpec;
+  readonly weights: Weights;
+  readonly groups: readonly BoundGroup[];
+  readonly places: Places;
+  readonly ropes: readonly RopePlace[];
+  readonly extent: Extent;
+  readonly tableStride: number;
+  /** Bytes of a K or V value: 2 or 4. */
+  readonly size: number;
+  readonly most: number;
+}
+
+/** Same turn for the same position? */
+export function ropeKey(rope: RopeSpec): string {
+  return `${rope.base}/${rope.divide}/${rope.dims}/${rope.factors ?? ""}`;
+}
+
+/** Writes the whole forward pass. */
+export function compileProgram(options: ProgramOptions): Records {
+  const { spec, weights, places: at, ropes, extent } = options;
+  const out = new Records();
+  const hidden = spec.hidden * 4;
+  const matrix = (name: string): Matrix => weights.matrices.get(name)!;
+  const vector = (name: string | undefined): number =>
+    name === undefined ? 0 : weights.vectors.get(name)!;
+
+  /** Forms that the readers of a set of activations want. */
+  const wants = (...names: string[]): number =>
+    names.reduce((flags, name) =>
+      flags | (matrix(name).planes.layout.float ? FLAG.float : FLAG.quant), 0);
+
+  const row = (
+    kind: number,
+    flags: number,
+    x: number,
+    stride: number,
+    n: number,
+    forms: Forms,
+    rows: number,
+    ...more: number[]
+  ): void => {
+    const { xq, xs, xf, xi, x16, xn } = forms;
+    out.add(kind, flags, x, stride, n, xq, xs, xf, xi, x16, xn, rows, ...more);
+  };
+
+  const product = (
+    name: string,
+    forms: Forms,
+    to: number,
+    stride: number,
+    rows: number,
+    flags = 0,
+  ): void => {
+    const { tensor, planes: { layout, panels }, w, d, m, sc } = matrix(name);
+    const xf = layout.float ? forms.xn : forms.xf;
+    out.add(
+      KIND.product + layout.kind,
+      flags,
+      ...[w, d, m, sc, forms.xq, forms.xs, xf, forms.xi, forms.x16],
+      ...[to, stride],
+      layout.float ? tensor.inputs : tensor.inputs / 32,
+      panels,
+      rows,
+    );
+  };
+
+  const embedding = matrix(spec.embedding);
+  const { w, d, m, sc } = embedding;
+  out.add(
+    KIND.embed,
+    0,
+    ...[w, d, m, sc, embedding.planes.layout.kind, spec.hidden],
+    ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
+  );
+  for (const { rope, coarse, fine, turns } of ropes) {
+    out.add(
+      KIND.angles,
+      0,
+      ...[coarse, fine, rope.dims / 2, turns, at.positions, at.rows],
+    );
+  }
+  out.barrier();
+
+  // A layer ends by leaving what it adds to x; the next norm adds it.
+  let pending = 0, after = 0;
+  const norm = (weight: string, flags: number): void => {
+    const eps = f32(spec.normEps);
+    row(
+      KIND.norm,
+      flags,
+      ...[at.x, hidden, spec.hidden] as const,
+      at.first,
+      at.rows,
+      ...[vector(weight), eps, pending, after, 0],
+    );
+    out.barrier();
+    pending = 0;
+  };
+  /** A product added to x: at once, or by the next norm where it is normed itself. */
+  const addTo = (name: string, forms: Forms, post: string | undefined): void => {
+    if (post === undefined) {
+      product(name, forms, at.x, hidden, at.rows, FLAG.add);
+    } else {
+      product(name, forms, at.y, hidden, at.rows);
+      pending = at.y;
+      after = vector(post);
+    }
+    out.barrier();
+  };
+
+  spec.layers.forEach((layer, index) => {
+    const { qHeads, kvHeads, headDim, tensors: t } = layer;
+    const stride = extent.qkv * 4, wide = extent.heads * 4;
+    const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
+    norm(t.attnNorm, wants(t.q, t.k, t.v));
+    product(t.q, at.first, at.qkv, stride, at.rows);
+    product(t.k, at.first, at.qkv + q, stride, at.rows);
+    product(t.v, at.first, at.qkv + q + kv, stride, at.rows);
+    out.barrier();
+    const attend = attention(options, out, layer, index, vector);
+    row(
+      KIND.merge,
+      wants(t.attnOut),
+      ...[at.heads, wide, qHeads * headDim] as const,
+      at.first,
+      at.rows,
+      ...[0, 0, 0, 0, 0, 0, attend],
+    );
+    out.barrier();
+    addTo(t.attnOut, at.first, t.postAttnNorm);
+    norm(t.ffnNorm, wants(t.gate, t.up));
+    const width = extent.ffn * 4;
+    product(t.gate, at.first, at.gate, width, at.rows);
+    product(t.up, at.first, at.up, width, at.rows);
+    row(
+      KIND.gate,
+      wants(t.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
+      ...[at.gate, width, layer.ffn] as const,
+      at.second,
+      at.rows,
+      ...[0, 0, 0, 0, 0, at.up],
+    );
+    out.barrier();
+    addTo(t.down, at.second, t.postFfnNorm);
+  });
+
+  if (pending !== 0) {
+    row(
+      KIND.norm,
+      0,
+      ...[at.x, hidden, spec.hidden] as const,
+      at.first,
+      at.rows,
+      ...[0, f32(spec.normEps), pending, after, 0],
+    );
+    out.barrier();
+  }
+  row(
+    KIND.norm,
+    wants(spec.output),
+    ...[at.x, hidden, spec.hidden] as const,
+    at.first,
+    at.wanted,
+    ...[vector(spec.outputNorm), f32(spec.normEps), 0, 0, at.wantedRows],
+  );
+  out.barrier();
+  const line = extent.vocab * 4;
+  product(spec.output, at.first, at.logits, line, at.wanted);
+  out.barrier();
+  const top = [at.logits, line, spec.vocab, at.top, at.shares, options.most];
+  out.add(KIND.top, 0, ...top, at.topIds, at.topValues, at.wanted);
+  out.barrier();
+  out.add(KIND.topMerge, 0, ...top, at.topIds, at.topValues, at.wanted);
+  return out;
+}
+
+/** Turn, append and attend of one layer; returns where the attend record will lie. */
+function attention(
+  options: ProgramOptions,
+  out: Records,
+  layer: LayerSpec,
+  index: number,
+  vector: (name: string | undefined) => number,
+): number {
+  const { spec, places: at, ropes, extent, groups, size } = options;
+  const { qHeads, kvHeads, headDim, rope, tensors: t } = layer;
+  const g = groups.findIndex((group) => group.layers.includes(index));
+  const { layers, shape } = groups[g]!;
+  const offset = layers.indexOf(index) * 2 * shape.tokens * kvHeads * headDim *
+    size;
+  const turns = ropes.find((r) => ropeKey(r.rope) === ropeKey(rope))!.turns;
+  const tableStride = options.tableStride * 4, stride = extent.qkv * 4;
+  const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
+  out.add(
+    KIND.turn,
+    rope.style === "neighbours" ? FLAG.neighbours : 0,
+    ...[at.qkv, stride, qHeads, kvHeads, headDim, rope.dims, turns],
+    ...[vector(t.qNorm), vector(t.kNorm), f32(spec.normEps)],
+    f32(layer.attnScale * (size === 2 ? HALF_SCALE : 1)),
+    ...[at.tables[g]!, tableStride, at.positions, at.seqs],
+    ...[shape.tokens, offset, size, at.rows, at.qkv + q, at.qkv + q + kv],
+  );
+  out.barrier();
+  const record = out.add(
+    KIND.attend,
+    0,
+    ...[at.qkv, stride, at.heads, extent.heads * 4],
+    ...[at.tables[g]!, tableStride, at.starts[g]!, at.sinks[g]!],
+    ...[at.positions, at.seqs, at.tiles, at.tileCount, at.spread],
+    ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, size],
+    ...[at.scratch, at.scratchBytes, at.partial, extent.splits, at.rows],
+  );
+  out.barrier();
+  return options.base + record * RECORD_BYTES;
+}
+
+/** Bytes that a program of this model takes at most. */
+export function programBytes(spec: ModelSpec): number {
+  return (spec.layers.length * 16 + 32) * RECORD_BYTES;
+}

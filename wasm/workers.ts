@@ -1,0 +1,192 @@
+/**
+ * The compute workers of one backend: started, fed and watched from here.
+ *
+ * @module
+ */
+import {
+  CONTROL_WORDS,
+  type LoadTask,
+  type WorkerLoad,
+  workerMain,
+  type WorkerStart,
+} from "./worker.ts";
+
+/** Bytes that `Workers` needs for its control words. */
+export const CONTROL_BYTES = CONTROL_WORDS * 4;
+
+/** How workers are started. Addresses are offsets in the shared memory. */
+export interface WorkersOptions {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly threads: number;
+  readonly control: number;
+  /** One per worker. */
+  readonly scratch: readonly number[];
+  readonly mode: number;
+  readonly spins: number;
+}
+
+/** A set of workers that run step programs together. */
+export class Workers {
+  readonly #workers: Worker[] = [];
+  readonly #words: Int32Array;
+  readonly #options: WorkersOptions;
+  #failure: Error | undefined;
+  /** Rejects whatever is awaited now. */
+  #reject: ((error: Error) => void) | undefined;
+  #answers: ((type: string) => void) | undefined;
+  #serving = false;
+
+  private constructor(options: WorkersOptions) {
+    this.#options = options;
+    const { memory, control } = options;
+    this.#words = new Int32Array(memory.buffer, control, CONTROL_WORDS);
+    this.#words.fill(0);
+  }
+
+  /** Starts the workers and waits until each has its kernels. */
+  static async start(options: WorkersOptions): Promise<Workers> {
+    const self = new Workers(options);
+    const text = `(${workerMain.toString()})()`;
+    const url = URL.createObjectURL(
+      new Blob([text], { type: "text/javascript" }),
+    );
+    try {
+      const ready = self.#all("ready");
+      for (let thread = 0; thread < options.threads; thread++) {
+        const worker = new Worker(url, {
+          type: "module",
+          name: `quire-compute-${thread}`,
+        });
+        self.#workers.push(worker);
+        worker.onmessage = ({ data }) => self.#hear(data);
+        worker.onerror = (event) => {
+          event.preventDefault();
+          self.#fail(event.message);
+        };
+        const { module, memory, control, mode, spins, threads } = options;
+        const value: WorkerStart = {
+          module,
+          memory,
+          control,
+          thread,
+          threads,
+          scratch: options.scratch[thread]!,
+          mode,
+          spins,
+        };
+        worker.postMessage({ type: "start", value });
+      }
+      await ready;
+    } catch (error) {
+      self.#terminate();
+      throw error;
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+    return self;
+  }
+
+  /**
+   * Reads and repacks weights. `onProgress` hears how many tasks are done.
+   * Rejects with the cause where a worker fails, or with the signal's reason.
+   */
+  async load(
+    paths: readonly string[],
+    tasks: readonly LoadTask[],
+    spaces: readonly Pick<WorkerLoad, "staging" | "planes">[],
+    onProgress: (done: number) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const stop = (): void => void Atomics.store(this.#words, 7, 1);
+    signal?.addEventListener("abort", stop, { once: true });
+    const timer = setInterval(
+      () => onProgress(Atomics.load(this.#words, 9)),
+      50,
+    );
+    try {
+      const loaded = this.#all("loaded");
+      this.#workers.forEach((worker, i) => {
+        const value: WorkerLoad = { paths, tasks, ...spaces[i]! };
+        worker.postMessage({ type: "load", value });
+      });
+      await loaded;
+    } finally {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+    signal?.throwIfAborted();
+    onProgress(tasks.length);
+    for (const worker of this.#workers) worker.postMessage({ type: "serve" });
+    this.#serving = true;
+  }
+
+  /** Runs the program at `address` on every worker. */
+  run(address: number): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const words = this.#words, generation = words[0]! + 1;
+    words[3] = address;
+    Atomics.store(words, 0, generation);
+    Atomics.notify(words, 0);
+    const waiting = Atomics.waitAsync(words, 1, (generation - 1) | 0);
+    if (!waiting.async) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      waiting.value.then(() => {
+        this.#reject = undefined;
+        resolve();
+      });
+    });
+  }
+
+  /** Stops the workers; what is running is rejected. */
+  async close(): Promise<void> {
+    if (!this.#serving || this.#failure !== undefined) {
+      this.#terminate();
+      return;
+    }
+    this.#reject?.(new Error("Cannot finish the step: the engine was closed"));
+    const stopped = this.#all("stopped");
+    Atomics.store(this.#words, 7, 1);
+    Atomics.add(this.#words, 0, 1);
+    Atomics.notify(this.#words, 0);
+    // A worker in the middle of a step ends when the step does.
+    await Promise.race([
+      stopped,
+      new Promise<void>((resolve) => setTimeout(resolve, 2000)),
+    ]).catch(() => {});
+    this.#terminate();
+  }
+
+  /** Resolves when every worker has said `type`. */
+  #all(type: string): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    let left = this.#options.threads;
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      this.#answers = (said) => {
+        if (said === type && --left === 0) {
+          this.#reject = undefined;
+          resolve();
+        }
+      };
+    });
+  }
+
+  #hear(message: { type: string; message?: string; stack?: string }): void {
+    if (message.type === "failed") this.#fail(message.message ?? "no reason");
+    else this.#answers?.(message.type);
+  }
+
+  #fail(why: string): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = new Error(`Cannot compute: a worker stopped: ${why}`);
+    this.#terminate();
+    this.#reject?.(this.#failure);
+    this.#reject = undefined;
+  }
+
+  #terminate(): void {
+    for (const worker of this.#workers) worker.terminate();
+  }
+}
