@@ -21,8 +21,10 @@ import { Quota } from "./quota.ts";
 import type { CacheEvent } from "./slots.ts";
 import type { BlockId } from "./types.ts";
 
-/** Small blocks are taken from the heap by about this many bytes. */
+/** Small blocks are taken from the heap by at most this many bytes. */
 const SLAB_BYTES = 1 << 16;
+/** A slab is at most this part of the budget: half-used slabs cost little. */
+const SLAB_PART = 64;
 
 /** The blocks of every group, in one device's memory. */
 export class BlockStore {
@@ -62,7 +64,8 @@ export class BlockStore {
     const slots = blockBytes.map((b) =>
       Math.ceil(b / memory.align) * memory.align
     );
-    this.slabs = slots.map((b) => Math.max(1, Math.floor(SLAB_BYTES / b)));
+    const slab = Math.min(SLAB_BYTES, budgetBytes / SLAB_PART);
+    this.slabs = slots.map((b) => Math.max(1, Math.floor(slab / b)));
     this.pools = slots.map((b, g) => pool(this.quota, b, this.slabs[g]!));
     this.peaks = new Float64Array(slots.length);
   }

@@ -12,13 +12,12 @@ import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
 import type { CacheStat } from "./cache_stat.ts";
 import type { Reservation, Shortfall, Work } from "./cache_types.ts";
-import { KeyChain } from "./content_key.ts";
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
 import { peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import { findPrefix } from "./prefix.ts";
-import { reserveBlocks } from "./reserve.ts";
+import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
 import type { BlockShape, MaybePromise, SeqId } from "./types.ts";
 
@@ -34,15 +33,6 @@ export interface CacheOptions {
   readonly slack?: number;
 }
 
-class Step implements Reservation {
-  readonly ok = true;
-  /** Sequences `list[0 .. seqs)`; older ones behind them wait to be replaced. */
-  readonly list: Sequence[] = [];
-  rows = 0;
-  seqs = 0;
-  live = false;
-}
-
 /** Makes an empty cache. Throws a TypeError on a plan it cannot carry out. */
 export function createCache(options: CacheOptions): KVCache {
   return new KVCache(options);
@@ -53,30 +43,15 @@ export class KVCache {
   readonly plan: CachePlan;
   readonly budgetBytes: number;
   readonly #store: BlockStore;
-  readonly #chains: readonly KeyChain[];
+  readonly #steps: Reservations;
   readonly #slack: number;
   readonly #seqs = new Map<SeqId, Sequence>();
-  /** Reservations given back, to use again. */
-  readonly #steps: Step[] = [];
   #ids = 0;
-  #reserves = 0;
   #hitTokens = 0;
 
   constructor(options: CacheOptions) {
     const { plan, memory, budgetBytes, slack = 0 } = options;
-    for (const g of plan.groups) {
-      if (g.codec.id === "raw" && g.tierCodecs.size === 0) continue;
-      throw new TypeError(
-        `Cannot create a cache with codec "${g.codec.id}": blocks stay in the backend's format "${plan.rawFormat}"`,
-      );
-    }
-    if (plan.tiers.length > 0) {
-      throw new TypeError(
-        `Cannot create a cache with tier "${
-          plan.tiers[0]!.id
-        }": blocks stay in the backend's memory`,
-      );
-    }
+    requireCarried(plan);
     this.plan = plan;
     this.budgetBytes = budgetBytes;
     this.#slack = slack;
@@ -84,8 +59,11 @@ export class KVCache {
       options.blockBytes?.(g.shape) ?? g.blockBytes
     );
     this.#store = new BlockStore(plan, memory, budgetBytes, bytes);
-    this.#chains = plan.groups.map((g, i) =>
-      new KeyChain(plan.fingerprint, i, g.shape.tokens)
+    this.#steps = new Reservations(
+      plan,
+      this.#store,
+      slack,
+      (seq, action) => this.#free(seq, action),
     );
   }
 
@@ -101,7 +79,7 @@ export class KVCache {
     const s = this.#fresh();
     const hit = index === undefined || options.reuse === false
       ? undefined
-      : findPrefix(prompt, groups, this.#chains, this.#store);
+      : findPrefix(prompt, groups, this.#steps.chains, this.#store);
     if (hit === undefined) return { seq: s.id, cached: 0 };
     for (const [g, table] of s.tables.entries()) {
       for (const id of hit.blocks[g]!) {
@@ -132,44 +110,12 @@ export class KVCache {
     work: readonly Work[],
     count: number = work.length,
   ): Reservation | Shortfall {
-    const step = this.#steps.pop() ?? new Step();
-    const mark = ++this.#reserves;
-    for (let i = 0; i < count; i++) {
-      const { seq, tokens, from = 0, to = tokens.length } = work[i]!;
-      const s = this.#free(seq, "reserve for");
-      if (s.seen === mark || !(to > from)) {
-        this.#steps.push(step);
-        throw new TypeError(
-          s.seen === mark
-            ? `Cannot reserve for sequence ${seq} twice in one step`
-            : `Cannot reserve for sequence ${seq}: no tokens from ${from} to ${to}`,
-        );
-      }
-      s.seen = mark;
-      step.list[i] = s;
-    }
-    let rows = 0;
-    for (let i = 0; i < count; i++) {
-      const { tokens, from = 0, to = tokens.length } = work[i]!;
-      const s = step.list[i]!;
-      s.write(tokens, from, to, s.length);
-      s.pending = to - from;
-      rows += to - from;
-    }
-    const { groups } = this.plan;
-    const short = reserveBlocks(step.list, count, groups, this.#store);
-    step.seqs = count;
-    step.rows = rows;
-    step.live = true;
-    if (short === undefined) return step;
-    for (let i = 0; i < count; i++) step.list[i]!.pending = 0;
-    this.#retire(step);
-    return short;
+    return this.#steps.reserve(work, count);
   }
 
   /** Brings what the step will read to the device. The only step that may wait. */
   load(r: Reservation): MaybePromise<void> {
-    this.#step(r, "load");
+    this.#steps.require(r, "load");
   }
 
   /**
@@ -178,38 +124,18 @@ export class KVCache {
    * batch is too small.
    */
   fill(r: Reservation, batch: StepBatch): void {
-    const step = this.#step(r, "fill");
-    fillBatch(step.list, step.seqs, step.rows, this.plan, this.#store, batch);
+    const { list, seqs, rows } = this.#steps.require(r, "fill");
+    fillBatch(list, seqs, rows, this.plan, this.#store, batch);
   }
 
   /** After the step has run: seals and indexes full blocks, releases unseen ones. */
   commit(r: Reservation): void {
-    const step = this.#step(r, "commit");
-    for (let i = 0; i < step.seqs; i++) {
-      const s = step.list[i]!;
-      const old = s.length;
-      s.length += s.pending;
-      s.pending = 0;
-      for (let g = 0; g < s.tables.length; g++) {
-        const table = s.tables[g]!;
-        table.count += table.pending;
-        table.pending = 0;
-        this.#seal(s, g, old);
-        table.slide(Math.max(0, s.length - this.#slack));
-      }
-    }
-    this.#retire(step);
+    this.#steps.commit(r);
   }
 
   /** Gives the blocks back; the sequences are as before. */
   cancel(r: Reservation): void {
-    const step = this.#step(r, "cancel");
-    for (let i = 0; i < step.seqs; i++) {
-      const s = step.list[i]!;
-      for (const table of s.tables) table.drop();
-      s.pending = 0;
-    }
-    this.#retire(step);
+    this.#steps.cancel(r);
   }
 
   /** A second sequence with the same content; blocks are copied when written. */
@@ -316,28 +242,7 @@ export class KVCache {
 
   /** Recounts the books; throws on the first disagreement. */
   check(): void {
-    checkCache(this.plan, this.#store, this.#seqs);
-  }
-
-  /** Seals the blocks that became full since the sequence had `old` positions. */
-  #seal(s: Sequence, g: number, old: number): void {
-    const table = s.tables[g]!;
-    const { tokens } = this.plan.groups[g]!.shape;
-    const full = Math.floor(s.length / tokens);
-    const first = Math.floor(old / tokens);
-    if (full === first) return;
-    const keyed = this.plan.index !== undefined;
-    const chain = this.#chains[g]!;
-    if (keyed && table.hashed === 0) chain.reset(table.digest);
-    for (let b = keyed ? table.hashed : first; b < full; b++) {
-      if (keyed) chain.advance(table.digest, s.tokens, b * tokens);
-      if (b < first) continue;
-      this.#store.seal(
-        table.ids[b]!,
-        keyed ? chain.key(table.digest) : undefined,
-      );
-    }
-    table.hashed = keyed ? full : 0;
+    checkCache(this.plan, this.#store, this.#seqs, this.#slack);
   }
 
   #fresh(): Sequence {
@@ -365,20 +270,21 @@ export class KVCache {
     }
     return s;
   }
+}
 
-  #step(r: Reservation, action: string): Step {
-    if (!(r instanceof Step) || !r.live) {
-      throw new TypeError(
-        `Cannot ${action} a reservation that is committed or cancelled`,
-      );
-    }
-    return r;
+/** Throws a TypeError on codecs and tiers. */
+function requireCarried(plan: CachePlan): void {
+  for (const g of plan.groups) {
+    if (g.codec.id === "raw" && g.tierCodecs.size === 0) continue;
+    throw new TypeError(
+      `Cannot create a cache with codec "${g.codec.id}": blocks stay in the backend's format "${plan.rawFormat}"`,
+    );
   }
-
-  #retire(step: Step): void {
-    step.live = false;
-    step.seqs = 0;
-    step.rows = 0;
-    this.#steps.push(step);
+  if (plan.tiers.length > 0) {
+    throw new TypeError(
+      `Cannot create a cache with tier "${
+        plan.tiers[0]!.id
+      }": blocks stay in the backend's memory`,
+    );
   }
 }

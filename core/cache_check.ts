@@ -11,16 +11,19 @@ import type { BlockId, SeqId } from "./types.ts";
 
 /**
  * References are occurrences in tables; bytes are what the pools hold; what a
- * later query can see is there; an open block has no key; an idle block has
+ * later query can see is there, and nothing else; an open block has no key; an idle block has
  * one; two blocks never overlap. Throws on the first disagreement.
  */
 export function checkCache(
   plan: CachePlan,
   store: BlockStore,
   seqs: ReadonlyMap<SeqId, Sequence>,
+  slack: number,
 ): void {
   const refs = new Int32Array(store.end);
-  for (const s of seqs.values()) countSequence(plan, store, s, refs);
+  for (const s of seqs.values()) {
+    countSequence(plan, store, s, refs, slack);
+  }
   countBlocks(plan, store, refs);
   for (const p of store.pools) p.check();
   const held = store.pools.reduce((sum, p) => sum + p.held, 0);
@@ -33,6 +36,7 @@ function countSequence(
   store: BlockStore,
   s: Sequence,
   refs: Int32Array,
+  slack: number,
 ): void {
   for (const [g, table] of s.tables.entries()) {
     const group = plan.groups[g]!;
@@ -46,6 +50,8 @@ function countSequence(
       Math.ceil((s.length + s.pending) / tokens),
     );
     const live = needed(group.retention, s.length);
+    const early = Math.max(0, s.length - slack);
+    const kept = needed(group.retention, early);
     for (let b = 0; b < end; b++) {
       const id = table.ids[b]!;
       const range = { start: b * tokens, end: (b + 1) * tokens };
@@ -56,6 +62,9 @@ function countSequence(
         continue;
       }
       refs[id]!++;
+      if (range.end <= early && intersect(kept, [range]).length === 0) {
+        fail(`block ${b} ${name} is held, no position from ${early} sees it`);
+      }
       agree(`group of block ${id}`, store.group(id), g);
       if (s.pending > 0 && range.end > s.length && store.refs(id) !== 1) {
         fail(`block ${id} ${name} will be written, ${store.refs(id)} use it`);

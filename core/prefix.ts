@@ -11,7 +11,7 @@ import type { GroupPlan } from "./plan.ts";
 export interface PrefixHit {
   /** Positions, a multiple of every group's block. */
   readonly length: number;
-  /** Block ids for [0, length); 0 where no query from `length` on looks. */
+  /** Block ids for [0, length), of which some may be of no use; 0 for none. */
   readonly blocks: readonly Int32Array[];
   /** The digest after them. */
   readonly digests: readonly Uint8Array[];
@@ -45,7 +45,9 @@ export function findPrefix(
     if (!groups.every((g, i) => holds(g, found[i]!, length))) continue;
     return {
       length,
-      blocks: groups.map((g, i) => visibleIds(g, found[i]!.ids, length)),
+      blocks: groups.map((g, i) =>
+        found[i]!.ids.subarray(0, length / g.shape.tokens)
+      ),
       digests: groups.map((g, i) =>
         found[i]!.digests[length / g.shape.tokens - 1]!
       ),
@@ -86,19 +88,6 @@ function holds(group: GroupPlan, found: Found, length: number): boolean {
   const kept = Math.min(end, Math.ceil(sight.sink(length) / shape.tokens));
   return (from >= end || found.runs[end - 1]! >= end - from) &&
     (kept === 0 || found.runs[kept - 1]! >= kept);
-}
-
-function visibleIds(
-  group: GroupPlan,
-  ids: Int32Array,
-  length: number,
-): Int32Array {
-  const { sight, shape } = group;
-  const from = Math.floor(sight.start(length) / shape.tokens);
-  const kept = Math.ceil(sight.sink(length) / shape.tokens);
-  const out = ids.slice(0, length / shape.tokens);
-  for (let b = kept; b < Math.min(from, out.length); b++) out[b] = 0;
-  return out;
 }
 
 function leastMultiple(a: number, b: number): number {

@@ -27,7 +27,8 @@ export function reserveBlocks(
     const s = seqs[i]!;
     for (let g = 0; g < groups.length; g++) {
       if (extend(s, s.tables[g]!, g, groups[g]!, store)) continue;
-      const missing = missingBlocks(s, s.tables[g]!, groups[g]!);
+      // None are missing where a copy found no room.
+      const missing = Math.max(1, missingBlocks(s, s.tables[g]!, groups[g]!));
       for (let k = i; k >= 0; k--) undo(seqs[k]!, groups, store);
       return {
         ok: false,

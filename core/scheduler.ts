@@ -17,6 +17,7 @@
  */
 import type { KVCache } from "./cache.ts";
 import type { Shortfall } from "./cache_types.ts";
+import { add, fits, measure, ordered, start } from "./admit.ts";
 import { insert, remove, RequestState } from "./request_state.ts";
 import type {
   Finished,
@@ -43,6 +44,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 export class Scheduler {
   readonly #cache: KVCache;
   readonly #options: SchedulerOptions;
+  /** Most requests that run at once. */
+  readonly #most: number;
   readonly #states = new Map<string, RequestState>();
   // Both ascend by arrival.
   readonly #waiting: RequestState[] = [];
@@ -68,6 +71,11 @@ export class Scheduler {
     }
     this.#cache = options.cache;
     this.#options = options;
+    this.#most = Math.min(
+      options.maxRows,
+      options.maxSeqs,
+      options.maxWanted,
+    );
     this.#plan = new Plan(options);
   }
 
@@ -139,8 +147,9 @@ export class Scheduler {
    * Throws a RangeError where a token is missing.
    */
   done(plan: StepPlan): readonly Finished[] {
+    this.#requirePlanned(plan);
     this.#requireTokens(plan);
-    this.#settle(plan);
+    this.#planned = false;
     this.#cache.commit(plan.reservation);
     this.#steps++;
     this.#rows += plan.rows;
@@ -161,7 +170,8 @@ export class Scheduler {
 
   /** Instead of `done()`, for a step that failed: its requests are as before. */
   cancel(plan: StepPlan): readonly Finished[] {
-    this.#settle(plan);
+    this.#requirePlanned(plan);
+    this.#planned = false;
     this.#cache.cancel(plan.reservation);
     for (let i = 0; i < plan.count; i++) {
       const s = this.#plan.entries[i]!.state;
@@ -239,31 +249,18 @@ export class Scheduler {
   /** Moves waiting requests to running while rows and memory last. */
   #admit(): void {
     if (this.#waiting.length === 0) return;
-    const { maxRows, maxSeqs, maxWanted } = this.#options;
-    const most = Math.min(maxRows, maxSeqs, maxWanted);
-    let rows = 0;
-    let bytes = 0; // that running requests still take before they decode
-    const block = this.#cache.peakBytes(1, 1);
-    for (const s of this.#running) {
-      const left = s.length - s.computed;
-      rows += left;
-      bytes += block + Math.ceil((s.bytes * (left - 1)) / s.length);
-    }
-    if (this.#running.length >= most || rows >= maxRows) return;
+    const load = measure(this.#running, this.#cache);
+    if (load.rows >= this.#options.maxRows) return;
+    if (this.#running.length >= this.#most) return;
     for (const s of this.#order()) {
+      if (this.#running.length >= this.#most) return;
+      if (load.rows >= this.#options.maxRows) return;
       const first = this.#running.length === 0;
-      if (this.#running.length >= most || rows >= maxRows) return;
-      if (!first && bytes + s.bytes + block > this.#cache.available) return;
-      const { seq, cached } = this.#cache.open(
-        s.history.subarray(0, s.length),
-        { reuse: s.request.logits !== "all" },
-      );
-      s.seq = seq;
-      s.computed = cached;
+      if (!first && !fits(load, s, this.#cache)) return;
+      start(s, this.#cache);
       remove(this.#waiting, s);
       insert(this.#running, s);
-      rows += s.length - cached;
-      bytes += block + s.bytes;
+      add(load, s, this.#cache);
     }
   }
 
@@ -272,16 +269,7 @@ export class Scheduler {
     if (this.#alone !== undefined) {
       return this.#waiting.includes(this.#alone) ? [this.#alone] : [];
     }
-    const requests = this.#waiting.map((s) => s.request);
-    const { admission } = this.#cache.plan;
-    const out: RequestState[] = [];
-    for (const r of admission.order(requests, this.#cache.stat())) {
-      const s = this.#states.get(r.id);
-      if (s !== undefined && s.seq === undefined && !out.includes(s)) {
-        out.push(s);
-      }
-    }
-    return out;
+    return ordered(this.#waiting, this.#cache);
   }
 
   /** Who gives way; never the oldest, so that somebody always comes to an end. */
@@ -321,7 +309,6 @@ export class Scheduler {
       return;
     }
     this.#drop(s);
-    this.#cache.evictIdle();
     this.#alone = s;
   }
 
@@ -352,11 +339,9 @@ export class Scheduler {
     }
   }
 
-  #settle(plan: StepPlan): void {
-    if (!this.#planned || plan !== this.#plan) {
-      throw new TypeError("Cannot end a step: it is not the one planned last");
-    }
-    this.#planned = false;
+  #requirePlanned(plan: StepPlan): void {
+    if (this.#planned && plan === this.#plan) return;
+    throw new TypeError("Cannot end a step: it is not the one planned last");
   }
 
   #requireTokens(plan: StepPlan): void {

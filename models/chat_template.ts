@@ -8,8 +8,11 @@ import { ModelError } from "../core/errors.ts";
 
 /** One turn of a conversation; further fields are passed to the template. */
 export interface ChatMessage {
+  /** Who speaks: "system", "user", "assistant" or what else the template knows. */
   readonly role: string;
+  /** What is said. */
   readonly content: string;
+  /** Whatever else the template reads, `tool_calls` for instance. */
   readonly [field: string]: unknown;
 }
 
@@ -57,7 +60,7 @@ export function renderChat(
     "its chat template refuses these messages",
     () =>
       parsed.render({
-        messages: messages,
+        messages,
         bos_token: bos,
         eos_token: eos,
         add_generation_prompt: addGenerationPrompt,

@@ -74,10 +74,14 @@ const ranged: Answer = (request) => {
 };
 
 /** Sends `bytes` of the file, then breaks the connection. */
-const cut = (bytes: number, extra: HeadersInit = headers): Response =>
+const cut = (
+  bytes: number,
+  extra: HeadersInit = headers,
+  of = content,
+): Response =>
   new Response(
     new ReadableStream({
-      start: (controller) => controller.enqueue(content.slice(0, bytes)),
+      start: (controller) => controller.enqueue(of.slice(0, bytes)),
       async pull(controller) {
         await new Promise((resolve) => setTimeout(resolve, 20));
         controller.error(new Error("cut"));
@@ -137,7 +141,7 @@ Deno.test("download() goes on where an earlier run stopped", async () => {
 Deno.test("download() starts again when the server's file has changed since", async () => {
   await using s = await site((request, nth) =>
     nth === 1
-      ? cut(100_000, { ...headers, etag: '"zero"' })
+      ? cut(100_000, { ...headers, etag: '"zero"' }, content.toReversed())
       : ranged(request, nth)
   );
   await download(s.url, s.path, quick);

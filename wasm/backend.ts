@@ -55,6 +55,8 @@ export interface WasmOptions {
   readonly mode?: number | undefined;
   /** Looks an idle worker takes before it sleeps. */
   readonly spins?: number | undefined;
+  /** Called once the workers are reading, with this thread idle. */
+  readonly onStarted?: (() => void) | undefined;
   readonly onProgress?: ((bytes: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -128,7 +130,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
 }
 
 async function readWeights(
-  { paths, onProgress, signal }: WasmOptions,
+  { paths, onStarted, onProgress, signal }: WasmOptions,
   memory: WasmMemory,
   workers: Workers,
   weights: Weights,
@@ -153,13 +155,15 @@ async function readWeights(
     });
     const total = weights.tasks.reduce((sum, t) => sum + t.bytes, 0);
     const count = weights.tasks.length;
-    await workers.load(
+    const loading = workers.load(
       paths,
       weights.tasks,
       spaces,
       (done) => onProgress?.(Math.round(total * done / count), total),
       signal,
     );
+    // A failure here must not leave `loading` without anyone who hears of it.
+    await Promise.all([loading, onStarted?.()]);
   } finally {
     for (const span of spans) if (span !== undefined) memory.free(span);
   }

@@ -9,7 +9,9 @@ import type { LayerSpec, RopeSpec } from "../../core/model.ts";
 export interface Architecture {
   /** Value of "general.architecture", and the prefix of its metadata keys. */
   readonly name: string;
+  /** Which values of a head turn together. */
   readonly ropeStyle: RopeSpec["style"];
+  /** What the MLP's gate passes through. */
   readonly activation: LayerSpec["activation"];
   /** Whether embeddings are multiplied by the square root of the hidden size. */
   readonly scaledEmbedding: boolean;
@@ -31,6 +33,7 @@ export interface Architecture {
 
 /** Windowed layers: all but each `period`-th, unless the file says otherwise. */
 export interface WindowPattern {
+  /** Layer i sees everything where i + 1 is a multiple of this. */
   readonly period: number;
   /** Rotation base of windowed layers, which have no position scaling. */
   readonly ropeBase: number;

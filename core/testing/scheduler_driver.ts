@@ -1,0 +1,109 @@
+/**
+ * Runs a scheduler over a fake backend the way an engine does.
+ *
+ * @module
+ */
+import { createCache, type KVCache } from "../cache.ts";
+import type { CachePlan } from "../plan.ts";
+import type { Plugin } from "../plugin.ts";
+import { createScheduler, type Scheduler } from "../scheduler.ts";
+import type { Finished, StepPlan } from "../scheduler_types.ts";
+import { fillWanted } from "../step_plan.ts";
+import type { FakeBackend, FakeOptions } from "./fake_backend.ts";
+import { fakePlan } from "./fake_plan.ts";
+
+/** Sizes of a driver. */
+export interface SchedulerDriverOptions extends FakeOptions {
+  readonly budgetBytes?: number;
+  readonly layers?: number;
+  readonly tableStride?: number;
+  /** Ends a request after this token. */
+  readonly stop?: number;
+}
+
+/** A scheduler, its cache and its backend. */
+export class SchedulerDriver {
+  readonly plan: CachePlan;
+  readonly backend: FakeBackend;
+  readonly cache: KVCache;
+  readonly scheduler: Scheduler;
+  readonly finished = new Map<string, Finished>();
+  /** Positions whose logits each request was given, in order. */
+  readonly rows = new Map<string, number[]>();
+  readonly #stop: number;
+
+  constructor(
+    plan: CachePlan,
+    backend: FakeBackend,
+    options: SchedulerDriverOptions,
+  ) {
+    const { rows, seqs, wanted } = backend.limits;
+    this.plan = plan;
+    this.backend = backend;
+    this.cache = createCache({
+      plan,
+      memory: backend.memory,
+      budgetBytes: options.budgetBytes ?? backend.limits.bytes,
+    });
+    this.scheduler = createScheduler({
+      cache: this.cache,
+      maxRows: rows,
+      maxSeqs: seqs,
+      maxWanted: wanted,
+    });
+    this.#stop = options.stop ?? -1;
+  }
+
+  /** Fills, runs and samples a planned step, without ending it. */
+  run(plan: StepPlan): void {
+    this.cache.fill(plan.reservation, this.backend.batch);
+    fillWanted(plan, this.backend.batch);
+    const next = this.backend.runRows();
+    for (let i = 0; i < plan.count; i++) {
+      const e = plan.entries[i]!;
+      for (let w = 0; w < e.wanted; w++) {
+        const row = this.backend.batch.wantedRows[e.wantedAt + w]!;
+        const given = this.rows.get(e.request.id) ?? [];
+        given.push(this.backend.batch.positions[row]!);
+        this.rows.set(e.request.id, given);
+      }
+      if (!e.samples) continue;
+      const token = next[e.row + e.rows - 1]!;
+      plan.sampled[i] = token;
+      if (token === this.#stop) plan.stops[i] = 1;
+    }
+  }
+
+  /** One whole step; false when nothing can run. */
+  step(): boolean {
+    const plan = this.scheduler.step();
+    if (plan !== undefined) {
+      this.run(plan);
+      this.keep(this.scheduler.done(plan));
+    } else this.keep(this.scheduler.ended());
+    return plan !== undefined;
+  }
+
+  /** Notes what ended. */
+  keep(ended: readonly Finished[]): void {
+    for (const f of ended) this.finished.set(f.id, f);
+  }
+
+  /** Steps until nothing can run; throws after `most`. */
+  drain(most = 100_000): number {
+    let steps = 0;
+    while (this.step()) {
+      if (++steps > most) throw new Error(`not done after ${most} steps`);
+    }
+    return steps;
+  }
+}
+
+/** A driver over a plan of these plugins. */
+export async function schedulerDriver(
+  plugins: readonly Plugin[],
+  options: SchedulerDriverOptions = {},
+): Promise<SchedulerDriver> {
+  const { plan, backend } = await fakePlan(plugins, options);
+  return new SchedulerDriver(plan, backend, options);
+}

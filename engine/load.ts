@@ -1,0 +1,196 @@
+/**
+ * From a model's name to an engine.
+ *
+ * @module
+ */
+import type { Backend } from "../core/backend.ts";
+import { createCache } from "../core/cache.ts";
+import { type ModelSpec, modelShape } from "../core/model.ts";
+import { compilePlan } from "../core/plan.ts";
+import { createScheduler } from "../core/scheduler.ts";
+import { Engine } from "./engine.ts";
+import { type LoadOptions, parseBytes } from "./options.ts";
+import { modelWindows } from "./windows.ts";
+import type { GgufFile } from "../models/gguf.ts";
+import type { Tokenizer } from "../models/tokenizer.ts";
+
+/** Longest context by default, tokens; models trained for more ask for it. */
+const DEFAULT_CONTEXT = 8192;
+
+/** Most bytes of rank-0 memory: what 32-bit addresses reach. */
+const MOST_BYTES = 2 ** 32 - 65536;
+
+/**
+ * Loads a model: a file's path, a URL, `hf:owner/repo/file.gguf`, or a name of
+ * the catalogue (`smollm2`, `gemma3-270m`), which is downloaded the first time.
+ *
+ * ```ts ignore
+ * await using engine = await load("smollm2");
+ * for await (const part of engine.generate({
+ *   messages: [{ role: "user", content: "Why is the sky blue?" }],
+ * })) console.log(part.text);
+ * ```
+ *
+ * @throws {ModelError} for a file that is broken or of an unknown kind.
+ * @throws {RangeError} where the budget is too small, with the numbers.
+ * @throws {PlanError} for plugins that contradict each other, with every conflict.
+ */
+export async function load(
+  model: string | URL,
+  options: LoadOptions = {},
+): Promise<Engine> {
+  const { signal, onProgress } = options;
+  checkOptions(options);
+  signal?.throwIfAborted();
+  const [{ pull }, { openGguf }, { modelSpec }, { createTokenizer }] =
+    await Promise.all([
+      import("../models/pull.ts"),
+      import("../models/gguf.ts"),
+      import("../models/arch/mod.ts"),
+      import("../models/tokenizer.ts"),
+    ]);
+  const path = await pull(model, {
+    signal,
+    onProgress: (p) =>
+      onProgress?.({
+        stage: "pull",
+        what: `${p.file} (${p.stage})`,
+        done: p.received,
+        total: p.total,
+      }),
+  });
+  const file = await openGguf(path, { signal });
+  const spec = modelSpec(file);
+  const context = contextOf(spec, options.context);
+  let tokenizer: Tokenizer | undefined;
+  const backend = await createBackend(file, spec, context, options, () => {
+    tokenizer = createTokenizer(file);
+  });
+  let close = (): Promise<void> => Promise.resolve();
+  try {
+    const compiled = await compilePlan({
+      model: modelShape(spec),
+      backend,
+      plugins: [modelWindows(spec), ...options.plugins ?? []],
+    });
+    close = compiled.close;
+    const { plan } = compiled;
+    const blockTokens = Math.min(...plan.groups.map((g) => g.shape.tokens));
+    backend.bind(plan.groups, Math.ceil(context / blockTokens) + 1);
+    const { capacity, used } = backend.memory.stat();
+    const cache = createCache({
+      plan,
+      memory: backend.memory,
+      budgetBytes: capacity - used,
+    });
+    const { rows, seqs, wanted } = backend.limits;
+    const scheduler = createScheduler({
+      cache,
+      maxRows: rows,
+      maxSeqs: seqs,
+      maxWanted: wanted,
+      maxLength: context,
+    });
+    return new Engine({
+      model: path,
+      spec,
+      tokenizer: tokenizer ?? createTokenizer(file),
+      backend,
+      compiled,
+      plan,
+      cache,
+      scheduler,
+      context,
+      check: options.check ?? false,
+    });
+  } catch (error) {
+    await backend[Symbol.asyncDispose]();
+    await close();
+    throw error;
+  }
+}
+
+function contextOf(spec: ModelSpec, wanted: number | undefined): number {
+  if (wanted === undefined) return Math.min(spec.context, DEFAULT_CONTEXT);
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > spec.context) {
+    throw new RangeError(
+      `Cannot load with "context" ${wanted}: the model was trained for 1 to ${spec.context} tokens`,
+    );
+  }
+  return wanted;
+}
+
+/** `whileLoading` runs while workers read the weights. */
+async function createBackend(
+  file: GgufFile,
+  spec: ModelSpec,
+  context: number,
+  options: LoadOptions,
+  whileLoading: () => void,
+): Promise<Backend> {
+  const { signal, onProgress, chunk = 256, parallel = 32 } = options;
+  const bytes = options.budget === undefined
+    ? MOST_BYTES
+    : Math.min(MOST_BYTES, parseBytes(options.budget));
+  const limits = {
+    rows: Math.max(chunk, parallel),
+    seqs: parallel,
+    wanted: Math.max(parallel, Math.min(64, chunk)),
+  };
+  if (options.backend === "reference") {
+    const [{ createReference }, { readTensor }] = await Promise.all([
+      import("../core/reference/backend.ts"),
+      import("../models/weights.ts"),
+    ]);
+    return createReference({
+      spec,
+      read: (name) => readTensor(file, name),
+      limits: { ...limits, bytes, top: 128 },
+    });
+  }
+  const { createWasm } = await import("../wasm/backend.ts");
+  const what = file.path.slice(file.path.lastIndexOf("/") + 1);
+  return await createWasm({
+    spec,
+    paths: file.files.map((f) => f.path),
+    threads: options.threads,
+    context,
+    bytes,
+    ...limits,
+    exact: options.precision === "exact",
+    build: options.build,
+    onStarted: whileLoading,
+    onProgress: (done, total) =>
+      onProgress?.({ stage: "load", what, done, total }),
+    signal,
+  });
+}
+
+function checkOptions(options: LoadOptions): void {
+  const whole = (name: "threads" | "chunk" | "parallel", most: number): void => {
+    const value = options[name];
+    if (value === undefined) return;
+    if (Number.isInteger(value) && value >= 1 && value <= most) return;
+    throw new RangeError(
+      `Cannot load with "${name}" ${value}: a whole number from 1 to ${most} is wanted`,
+    );
+  };
+  whole("threads", 64);
+  whole("chunk", 4096);
+  whole("parallel", 1024);
+  const among = (
+    name: "backend" | "precision" | "build",
+    values: readonly string[],
+  ): void => {
+    const value = options[name];
+    if (value === undefined || values.includes(value)) return;
+    throw new RangeError(
+      `Cannot load with "${name}" "${value}": ${
+        values.map((v) => `"${v}"`).join(", ")
+      } are possible`,
+    );
+  };
+  among("backend", ["auto", "wasm", "reference"]);
+  among("precision", ["fast", "exact"]);
+  among("build", ["simd", "relaxed"]);
+}

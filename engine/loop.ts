@@ -1,0 +1,150 @@
+/**
+ * The step loop: plans, runs and settles steps while there are requests.
+ *
+ * @module
+ */
+import type { Backend } from "../core/backend.ts";
+import type { KVCache } from "../core/cache.ts";
+import type { Scheduler } from "../core/scheduler.ts";
+import type {
+  Finished,
+  GenRequest,
+  StepPlan,
+} from "../core/scheduler_types.ts";
+import type { Job } from "./job.ts";
+
+/** Called after every step, with the books settled. */
+export type AfterStep = () => void;
+
+/** Runs requests together until none is left, then rests. */
+export class Loop {
+  readonly #backend: Backend;
+  readonly #cache: KVCache;
+  readonly #scheduler: Scheduler;
+  readonly #jobs = new Map<string, Job>();
+  readonly #afterStep: AfterStep | undefined;
+  #running: Promise<void> | undefined;
+  #failure: Error | undefined;
+
+  constructor(
+    backend: Backend,
+    cache: KVCache,
+    scheduler: Scheduler,
+    afterStep?: AfterStep,
+  ) {
+    this.#backend = backend;
+    this.#cache = cache;
+    this.#scheduler = scheduler;
+    this.#afterStep = afterStep;
+  }
+
+  /**
+   * Takes a request. Throws a RangeError where it does not fit the memory even
+   * alone, and whatever stopped the loop before.
+   */
+  add(request: GenRequest, job: Job): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    const short = this.#scheduler.add(request);
+    if (short !== undefined) {
+      throw new RangeError(
+        `Cannot run a request of ${request.prompt.length} tokens and ${request.maxTokens} to make: ` +
+          `its K/V lack ${short.bytes} of ${
+            short.bytes + this.#cache.budgetBytes
+          } bytes; raise "budget" or ask for less`,
+      );
+    }
+    this.#jobs.set(request.id, job);
+    this.#running ??= this.#run().finally(() => this.#running = undefined);
+  }
+
+  /** Ends a request; its job hears of it at once or after the running step. */
+  abort(id: string): void {
+    this.#scheduler.abort(id);
+    this.#report(this.#scheduler.ended());
+  }
+
+  /** Ends everything and waits for the running step. */
+  async close(why: Error): Promise<void> {
+    this.#failure ??= why;
+    for (const id of [...this.#jobs.keys()]) this.abort(id);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Requests that come in one go begin together.
+    await undefined;
+    while (!this.#scheduler.idle) {
+      const plan = this.#scheduler.step();
+      if (plan === undefined) {
+        this.#report(this.#scheduler.ended());
+        if (this.#scheduler.idle) return;
+        this.#fail(
+          new Error("Cannot go on: requests wait and none of them can run"),
+        );
+        return;
+      }
+      try {
+        const loading = this.#cache.load(plan.reservation);
+        if (loading !== undefined) await loading;
+        this.#fill(plan);
+        const result = await this.#backend.run();
+        for (let i = 0; i < plan.count; i++) {
+          const entry = plan.entries[i]!;
+          const job = this.#jobs.get(entry.request.id);
+          if (job === undefined) {
+            plan.sampled[i] = 0;
+            continue;
+          }
+          job.rows(entry, result);
+          if (!entry.samples) continue;
+          const token = job.sample(entry, result);
+          plan.sampled[i] = token;
+          plan.stops[i] = job.take(token) ? 1 : 0;
+        }
+      } catch (error) {
+        this.#report(this.#scheduler.cancel(plan));
+        this.#fail(error as Error);
+        return;
+      }
+      this.#report(this.#scheduler.done(plan));
+      this.#afterStep?.();
+    }
+  }
+
+  #fill(plan: StepPlan): void {
+    const { batch } = this.#backend;
+    this.#cache.fill(plan.reservation, batch);
+    let top = 0;
+    for (let i = 0; i < plan.count; i++) {
+      const e = plan.entries[i]!;
+      const first = e.row + e.rows - e.wanted;
+      for (let k = 0; k < e.wanted; k++) {
+        batch.wantedRows[e.wantedAt + k] = first + k;
+      }
+      if (e.samples) {
+        top = Math.max(top, this.#jobs.get(e.request.id)?.top ?? 0);
+      }
+    }
+    batch.wanted = plan.wanted;
+    batch.top = top;
+  }
+
+  #report(ended: readonly Finished[]): void {
+    for (const { id, reason, error } of ended) {
+      const job = this.#jobs.get(id);
+      this.#jobs.delete(id);
+      job?.ended(reason, error);
+    }
+  }
+
+  /** A backend that failed will not work again: everyone hears why. */
+  #fail(error: Error): void {
+    this.#failure = error;
+    for (const id of [...this.#jobs.keys()]) {
+      this.#scheduler.abort(id);
+      this.#jobs.get(id)?.ended("error", error);
+      this.#jobs.delete(id);
+    }
+    this.#scheduler.ended();
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What users may ask of `load()` and `generate()`.
+ *
+ * @module
+ */
+import type { Plugin } from "../core/plugin.ts";
+import type { ChatMessage } from "../models/chat_template.ts";
+
+export type { ChatMessage } from "../models/chat_template.ts";
+
+/** What a load is busy with. */
+export interface LoadProgress {
+  /** "pull" while the model is fetched, "load" while weights are read. */
+  readonly stage: "pull" | "load";
+  /** File name, or what is being done. */
+  readonly what: string;
+  /** Bytes done, and in all where known. */
+  readonly done: number;
+  readonly total: number | undefined;
+}
+
+/** Settings of `load()`; every one has a default. */
+export interface LoadOptions {
+  /** Compute workers. Default: the machine's cores. */
+  readonly threads?: number | undefined;
+  /** Longest sequence, tokens. Default: what the model was trained for, at most 8,192. */
+  readonly context?: number | undefined;
+  /** Most bytes of working memory: weights, K/V and the rest. Default and most: 4 GiB. */
+  readonly budget?: number | string | undefined;
+  /** Default "auto": the fastest there is. */
+  readonly backend?: "auto" | "wasm" | "reference" | undefined;
+  /**
+   * "exact" computes with weights decoded to f32, f32 activations and f32 K/V:
+   * the run that accuracy is judged against. Default "fast".
+   */
+  readonly precision?: "fast" | "exact" | undefined;
+  /** Memory strategies. */
+  readonly plugins?: readonly Plugin[] | undefined;
+  /** Most tokens computed in one step; longer prompts go in chunks. Default 256. */
+  readonly chunk?: number | undefined;
+  /** Most sequences computed together. Default 32. */
+  readonly parallel?: number | undefined;
+  /** Build of the CPU kernels. Default: the faster one that the machine runs. */
+  readonly build?: "simd" | "relaxed" | undefined;
+  /** Recounts every book after every step; for tests. Default false. */
+  readonly check?: boolean | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Stops the load; what it took is given back. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How tokens are chosen. Without any, the likeliest is (greedy). */
+export interface SamplingOptions {
+  /** 0, the default, always takes the likeliest token. */
+  readonly temperature?: number | undefined;
+  /** Only the k likeliest; 0: all. Default 40. */
+  readonly topK?: number | undefined;
+  /** Only the likeliest whose probabilities reach p together. Default 0.95; 1: all. */
+  readonly topP?: number | undefined;
+  /** Only tokens at least p times as likely as the likeliest. Default 0.05; 0: all. */
+  readonly minP?: number | undefined;
+  /** Divides positive and multiplies negative logits of recent tokens. Default 1. */
+  readonly repetitionPenalty?: number | undefined;
+  /** Taken from the logit of every recent token. Default 0. */
+  readonly presencePenalty?: number | undefined;
+  /** Taken from the logit of a recent token once for each time it occurred. Default 0. */
+  readonly frequencyPenalty?: number | undefined;
+  /** How many tokens back penalties look, prompt included. Default 64. */
+  readonly penaltyWindow?: number | undefined;
+  /** Added to the logits of tokens by id; -Infinity forbids one. */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined;
+  /** Same seed, same text. Default: a random one. */
+  readonly seed?: number | undefined;
+}
+
+/** One request. Exactly one of `prompt`, `tokens` and `messages` is given. */
+export interface GenerateOptions extends SamplingOptions {
+  /** Text to continue; the model's BOS token is put in front where it wants one. */
+  readonly prompt?: string | undefined;
+  /** Tokens to continue, as they are. */
+  readonly tokens?: readonly number[] | undefined;
+  /** A conversation to answer, by the model's chat template. */
+  readonly messages?: readonly ChatMessage[] | undefined;
+  /** Most tokens to make. Default: what the context leaves. */
+  readonly maxTokens?: number | undefined;
+  /** Texts that end the answer and are not part of it. */
+  readonly stop?: string | readonly string[] | undefined;
+  /** Goes on after an end-of-text token. */
+  readonly ignoreEos?: boolean | undefined;
+  /** Higher goes first where an admission plugin looks at it. Default 0. */
+  readonly priority?: number | undefined;
+  /** Ends the request; `generate()` throws its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Why an answer ended: a stop text or token, or its length. */
+export type Finish = "stop" | "length";
+
+/** What a request took. Times in milliseconds. */
+export interface Usage {
+  readonly promptTokens: number;
+  /** Tokens of the prompt whose K/V were there already. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  /** From the request to its first token. */
+  readonly ttftMs: number;
+  /** From the first token to the last. */
+  readonly decodeMs: number;
+  readonly promptPerSecond: number;
+  /** Tokens after the first, per second. */
+  readonly tokensPerSecond: number;
+}
+
+/** A piece of an answer. */
+export interface GeneratePart {
+  /** Whole characters; may be empty while one is in pieces or a stop text may begin. */
+  readonly text: string;
+  /** The tokens made since the last part, those that end the answer left out. */
+  readonly tokens: readonly number[];
+  /** Set in the last part only. */
+  readonly finish: Finish | undefined;
+  /** Set in the last part only. */
+  readonly usage: Usage | undefined;
+}
+
+/** Bytes of "2GiB", "512 MiB", "1.5gb" or a number. Throws a RangeError. */
+export function parseBytes(value: number | string): number {
+  const match = /^\s*([\d.]+)\s*([kmgt]?)(i?)b?\s*$/i.exec(String(value));
+  const power = ["", "k", "m", "g", "t"].indexOf(
+    match?.[2]?.toLowerCase() ?? "",
+  );
+  const bytes = Number(match?.[1]) * (match?.[3] ? 1024 : 1000) ** power;
+  if (!(bytes > 0)) {
+    throw new RangeError(
+      `Cannot read "${value}" as a number of bytes: give one like 2147483648 or "2GiB"`,
+    );
+  }
+  return Math.floor(bytes);
+}
