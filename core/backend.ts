@@ -55,7 +55,10 @@ export interface StepBatch {
 export interface StepResult {
   /** All logits of the i-th wanted row. */
   logits(i: number): Float32Array;
-  /** The `top` largest of the i-th wanted row, best first, ties by lower id. */
+  /**
+   * The `top` largest of the i-th wanted row, best first, ties by lower id; -1
+   * where the vocabulary has fewer. What stands behind them means nothing.
+   */
   topIds(i: number): Int32Array;
   topLogits(i: number): Float32Array;
 }

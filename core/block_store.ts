@@ -215,6 +215,7 @@ export class BlockStore {
       try {
         o.event(event);
       } catch (e) {
+        // deno-lint-ignore no-console -- a watcher has nobody else to tell
         console.error("An observer of the cache failed:", e);
       }
     }

@@ -23,7 +23,9 @@ import type { BlockShape, MaybePromise, SeqId } from "./types.ts";
 
 /** What a cache is made of. */
 export interface CacheOptions {
+  /** How blocks look, and who decides. */
   readonly plan: CachePlan;
+  /** Where the blocks lie. */
   readonly memory: DeviceMemory;
   /** Most bytes of `memory` that blocks take. */
   readonly budgetBytes: number;
@@ -40,7 +42,9 @@ export function createCache(options: CacheOptions): KVCache {
 
 /** Sequences, and what they share. */
 export class KVCache {
+  /** What the cache carries out. */
   readonly plan: CachePlan;
+  /** Most bytes that blocks take. */
   readonly budgetBytes: number;
   readonly #store: BlockStore;
   readonly #steps: Reservations;
@@ -49,6 +53,7 @@ export class KVCache {
   #ids = 0;
   #hitTokens = 0;
 
+  /** See `createCache()`. */
   constructor(options: CacheOptions) {
     const { plan, memory, budgetBytes, slack = 0 } = options;
     requireCarried(plan);

@@ -263,7 +263,7 @@ Deno.test("KVCache.peakBytes() is what one sequence takes at its largest", async
     const d = await cacheDriver([
       layoutPlugin(512),
       windowPlugin(700, 600, (l) => l.layer === 0),
-    ], { layers: 17, rows: 4000, bytes: 1 << 23 });
+    ], { layers: 3, budgetBytes: 120_000 });
     const seq = d.open([]);
     for (let i = 0; i < 4000; i += chunk) {
       const r = ok(d.cache.reserve([{ seq, tokens: new Uint8Array(chunk) }]));
@@ -271,7 +271,10 @@ Deno.test("KVCache.peakBytes() is what one sequence takes at its largest", async
     }
     const peaks = d.cache.lines().reduce((sum, l) => sum + l.peak, 0);
     const length = d.cache.length(seq);
-    assert.equal(d.cache.peakBytes(length, chunk), peaks, `chunk ${chunk}`);
+    // A step may begin anywhere, which can take a block more than was seen.
+    const more = d.cache.peakBytes(length, chunk) - peaks;
+    const most = chunk === 1 ? 0 : 4096;
+    assert.ok(more >= 0 && more <= most, `chunk ${chunk}: ${more} more`);
   }
 });
 

@@ -7,7 +7,9 @@ import type { SeqId } from "./types.ts";
 
 /** Tokens to append to one sequence: `tokens[from .. to)`. */
 export interface Work {
+  /** An open sequence that no other reservation holds. */
   readonly seq: SeqId;
+  /** Any list of token ids; it is copied. */
   readonly tokens: ArrayLike<number>;
   /** Default 0. */
   readonly from?: number;
@@ -17,6 +19,7 @@ export interface Work {
 
 /** Blocks promised to one step. Nothing is visible to readers before `commit()`. */
 export interface Reservation {
+  /** Tells it from a Shortfall. */
   readonly ok: true;
   /** Rows in all. */
   readonly rows: number;
@@ -26,6 +29,7 @@ export interface Reservation {
 
 /** Running out, as a value. */
 export interface Shortfall {
+  /** Tells it from a Reservation. */
   readonly ok: false;
   /** How many more blocks are needed. */
   readonly blocks: number;

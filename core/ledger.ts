@@ -11,9 +11,11 @@ export type Owner = "weights" | "activations" | "kv" | "workspace";
 export interface LedgerLine {
   /** Where the bytes are; "device" is the backend's own memory. */
   readonly tier: string;
+  /** What the bytes are for. */
   readonly owner: Owner;
   /** Who asked: a layer, a plugin, a group. */
   readonly component: string;
+  /** Bytes now. */
   readonly bytes: number;
   /** Most bytes there ever were. */
   readonly peak: number;
@@ -21,8 +23,11 @@ export interface LedgerLine {
 
 /** A tier as a whole, bytes. */
 export interface TierTotal {
+  /** Bytes taken now. */
   readonly used: number;
+  /** Most bytes seen taken at a reading. */
   readonly peak: number;
+  /** Bytes there can be. */
   readonly capacity: number;
 }
 

@@ -32,13 +32,17 @@ import type { BlockShape, ModelShape } from "./types.ts";
 export interface GroupPlan {
   /** Ascending. A layer's place in this list is its place in the block. */
   readonly layers: readonly number[];
+  /** One block of the group. */
   readonly shape: BlockShape;
   /** Bytes of one open block on the backend. */
   readonly blockBytes: number;
+  /** How positions map to its blocks. */
   readonly layout: Layout;
+  /** What its sealed blocks hold. */
   readonly codec: Codec;
   /** Codecs that take over from a tier on, by its id. */
   readonly tierCodecs: ReadonlyMap<string, Codec>;
+  /** The rules its rows see by, none for everything. */
   readonly retention: readonly Retention[];
   /** What its rows see. */
   readonly sight: Sight;
@@ -52,18 +56,27 @@ export interface GroupPlan {
 
 /** The frozen outcome. */
 export interface CachePlan {
+  /** What the plan is for. */
   readonly model: ModelShape;
+  /** Id of the backend it is for. */
   readonly backend: string;
+  /** The backend's format of open blocks. */
   readonly rawFormat: string;
   /** Ascending by their first layer. */
   readonly groups: readonly GroupPlan[];
   /** Tiers below the device, ascending by rank. */
   readonly tiers: readonly Tier[];
+  /** Finds blocks by content; undefined shares none. */
   readonly index: PrefixIndex | undefined;
+  /** Which idle block goes first. */
   readonly evict: Eviction;
+  /** Cheapest first. */
   readonly restore: readonly Restorer[];
+  /** Plugins' own before the backend's. */
   readonly transcode: readonly Transcoder[];
+  /** Who runs, and who gives way. */
   readonly admission: Admission;
+  /** Who is told. */
   readonly observe: readonly Observer[];
   /**
    * Equal for every order of registration, and for plans whose blocks hold the
@@ -76,8 +89,11 @@ export interface CachePlan {
 
 /** What a plan is made from. */
 export interface PlanOptions {
+  /** What the plan is for. */
   readonly model: ModelShape;
+  /** Where it will run. */
   readonly backend: PlanBackend;
+  /** In any order. */
   readonly plugins: readonly Plugin[];
   /** What the executor can give to contributions, default only tokens. */
   readonly inputs?: readonly Input[];
@@ -93,6 +109,7 @@ export type PlanBackend = Pick<
 
 /** A plan, and how to end what its plugins began. */
 export interface CompiledPlan {
+  /** The frozen outcome. */
   readonly plan: CachePlan;
   /** Aborts the plugins' signal and runs their `onClose`, last first. */
   close(): Promise<void>;

@@ -17,7 +17,9 @@ export interface Scope {
 
 /** What setup may use. */
 export interface PluginHost {
+  /** The model being loaded. */
   readonly model: ModelShape;
+  /** Where it will run. */
   readonly backend: Pick<Backend, "id" | "limits">;
   /** Aborted when the engine closes. */
   readonly signal: AbortSignal;
@@ -35,11 +37,13 @@ export interface Plugin {
   readonly requires?: readonly string[];
   /** Takes over another plugin's exclusive slots on purpose, by name. */
   readonly replaces?: readonly string[];
+  /** Called once, before the plan is made; what it throws becomes a Conflict. */
   setup(host: PluginHost): MaybePromise<void>;
 }
 
 /** Something that keeps plugins from forming a plan. */
 export interface Conflict {
+  /** What kind of conflict. */
   readonly code:
     | "twice"
     | "exclusive"
@@ -50,16 +54,22 @@ export interface Conflict {
     | "value"
     | "kernel"
     | "setup";
+  /** The slot, where there is one. */
   readonly slot?: SlotName;
+  /** Names of those who conflict. */
   readonly plugins: readonly string[];
+  /** What, who, and how to resolve it. */
   readonly message: string;
 }
 
 /** Plugins that do not fit together. Carries every conflict found, not the first. */
 export class PlanError extends TypeError {
+  /** Tells it from other errors. */
   override readonly name = "PlanError";
+  /** All of them. */
   readonly conflicts: readonly Conflict[];
 
+  /** Joins the messages of the conflicts. */
   constructor(conflicts: readonly Conflict[], options?: ErrorOptions) {
     super(
       `Cannot build the cache plan: ${

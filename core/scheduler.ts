@@ -30,6 +30,7 @@ import { Plan, type StepLimits } from "./step_plan.ts";
 
 /** What a scheduler works with. */
 export interface SchedulerOptions extends StepLimits {
+  /** Where sequences live; its plan names the `admission`. */
   readonly cache: KVCache;
   /** Longest sequence, prompt and sampled tokens together. Default: no limit. */
   readonly maxLength?: number;
@@ -60,6 +61,7 @@ export class Scheduler {
   #steps = 0;
   #rows = 0;
 
+  /** See `createScheduler()`; throws a RangeError on a limit below 1. */
   constructor(options: SchedulerOptions) {
     for (const name of ["maxRows", "maxSeqs", "maxWanted"] as const) {
       if (Number.isInteger(options[name]) && options[name] > 0) continue;

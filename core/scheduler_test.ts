@@ -171,8 +171,8 @@ Deno.test("Scheduler wants the logits asked for: every row, the last, or no samp
   d.drain();
   d.scheduler.add({ ...request("all", 23, 0), logits: "all" });
   d.scheduler.add({ ...request("more", 9, 3), logits: "all" });
-  d.scheduler.add(request("last", 12, 0));
   d.scheduler.add(request("tiny", 2, 0));
+  d.scheduler.add(request("last", 12, 0));
   d.drain();
   assert.deepEqual(d.rows.get("tiny"), [1]);
   assert.deepEqual(d.rows.get("all"), Array.from({ length: 23 }, (_, i) => i));
@@ -184,6 +184,40 @@ Deno.test("Scheduler wants the logits asked for: every row, the last, or no samp
     reason: "length",
   });
   assertAlone(d, [request("more", 9, 3)]);
+});
+
+Deno.test("Scheduler keeps to maxWanted where one request takes all of them", async () => {
+  const d = await schedulerDriver([layoutPlugin(4)], { rows: 7, wanted: 5 });
+  d.scheduler.add({ ...request("all", 5, 0), logits: "all" });
+  d.scheduler.add(request("tiny", 2, 0));
+  const plan = d.scheduler.step()!;
+  assert.deepEqual([plan.rows, plan.wanted, plan.count], [6, 5, 2]);
+  d.run(plan);
+  d.keep(d.scheduler.done(plan));
+  d.drain();
+  assert.deepEqual(d.rows.get("tiny"), [1]);
+});
+
+Deno.test("Scheduler begins a lone request anew where its blocks lie badly", async () => {
+  // Blocks of 16 (two in a slab) and of 512 bytes: 130 positions are 65 and 3.
+  const budgetBytes = 66 * 16 + 3 * 512;
+  const d = await schedulerDriver([
+    layoutPlugin(2, (l) => l.layer === 0),
+    layoutPlugin(64, (l) => l.layer === 1),
+  ], { budgetBytes, bytes: budgetBytes + 16 });
+  const r = request("a", 1, 130);
+  assert.equal(d.scheduler.add(r), undefined);
+  const strangers = [];
+  for (let i = 0; i < 24; i++) {
+    d.step();
+    if (i % 4 === 0) strangers.push(d.backend.memory.alloc(304)!);
+  }
+  // Holes of 304 bytes are left, and no place for 512.
+  for (const span of strangers) d.backend.memory.free(span);
+  d.drain();
+  assertAlone(d, [r]);
+  assert.equal(d.scheduler.stat().preempted, 1);
+  assertEmpty(d);
 });
 
 Deno.test("Scheduler wants prompt rows again, and no others, after a preemption", async () => {

@@ -25,16 +25,21 @@ export interface GenRequest {
 
 /** The rows of one request in a step. Valid until the next `step()`. */
 export interface StepEntry {
+  /** Whose rows they are. */
   readonly request: GenRequest;
+  /** The request's sequence in the cache. */
   readonly seq: SeqId;
+  /** A decode is one row, the token sampled last. */
   readonly kind: "prefill" | "decode";
-  /** First row in the batch, and how many. */
+  /** First row in the batch. */
   readonly row: number;
+  /** How many. */
   readonly rows: number;
   /** Position of the first row. */
   readonly start: number;
-  /** First of its wanted rows, an index into `wantedRows`, and how many. */
+  /** First of its wanted rows, an index into `wantedRows`. */
   readonly wantedAt: number;
+  /** How many, the last rows of the entry. */
   readonly wanted: number;
   /** A token is to be sampled from the last wanted row. */
   readonly samples: boolean;
@@ -42,6 +47,7 @@ export interface StepEntry {
 
 /** One step to run. The object and its arrays are reused by the next `step()`. */
 export interface StepPlan {
+  /** For `load()` and `fill()` of the cache. */
   readonly reservation: Reservation;
   /** Rows in all. */
   readonly rows: number;
@@ -49,6 +55,7 @@ export interface StepPlan {
   readonly wanted: number;
   /** Entries in use: `entries[0 .. count)`, in the order of their rows. */
   readonly count: number;
+  /** Longer than `count` at times. */
   readonly entries: readonly StepEntry[];
   /** The caller writes the token of `entries[i]`, where it `samples`, to [i]. */
   readonly sampled: Int32Array;
@@ -61,9 +68,11 @@ export type FinishReason = "stop" | "length" | "aborted" | "error";
 
 /** A request that ended. */
 export interface Finished {
+  /** The id of its request. */
   readonly id: string;
   /** What was sampled, a stopping token included. */
   readonly tokens: readonly number[];
+  /** Why it ended. */
   readonly reason: FinishReason;
   /** With reason "error": what went wrong, in numbers. */
   readonly error?: Error;
@@ -71,11 +80,14 @@ export interface Finished {
 
 /** The figures of the scheduler. */
 export interface SchedulerStat {
+  /** Not begun, or given way. */
   readonly waiting: number;
+  /** With a sequence in the cache. */
   readonly running: number;
   /** Preemptions since creation. */
   readonly preempted: number;
-  /** Steps committed since creation, and the rows they had. */
+  /** Steps committed since creation. */
   readonly steps: number;
+  /** Rows of these steps. */
   readonly rows: number;
 }

@@ -21,6 +21,7 @@ export class Sight {
   #sinks = new Int32Array(0);
   #filled = 0;
 
+  /** Reads nothing yet. */
   constructor(retentions: readonly Retention[]) {
     this.#retentions = retentions;
   }

@@ -23,6 +23,7 @@ export type Input = "tokens" | "hidden" | "scores";
 
 /** How positions map to blocks. Rule: one per layer. */
 export interface Layout {
+  /** Names the layout in plans; equal ids mean equal layouts. */
   readonly id: string;
   /** Positions in a block, 1 or more. */
   readonly blockTokens: number;
@@ -34,6 +35,7 @@ export interface Layout {
 export interface Codec {
   /** The format kernels match on; "raw" is the backend's own. */
   readonly id: string;
+  /** Whether opening gives other values than were sealed. */
   readonly lossy: boolean;
   /** Bytes of one sealed block. */
   bytes(shape: BlockShape): number;
@@ -51,7 +53,9 @@ export interface Codec {
  * layer's retentions must have the form [0, sink) and [start, query + 1).
  */
 export interface Retention {
+  /** Names the rule in plans and errors. */
   readonly id: string;
+  /** What the rule is computed from, default nothing. */
   readonly inputs?: readonly Input[];
   /** Ranges the query at this position sees, itself included. */
   visible(query: number): readonly TokenRange[];
@@ -59,28 +63,35 @@ export interface Retention {
 
 /** A place for sealed blocks below the device's memory. Rule: chain by rank. */
 export interface Tier {
+  /** Names the tier in plans and errors. */
   readonly id: string;
   /** 1 or more; rank 0 is the backend's memory. */
   readonly rank: number;
   /** Bytes. */
   readonly capacity: number;
+  /** Keeps a copy of a sealed block. */
   put(
     block: BlockId,
     bytes: Uint8Array,
     signal?: AbortSignal,
   ): MaybePromise<void>;
+  /** Fills `out` with what was put; "lost" when it is not whole any more. */
   get(
     block: BlockId,
     out: Uint8Array,
     signal?: AbortSignal,
   ): MaybePromise<"ok" | "lost">;
+  /** Forgets a block; nothing happens when it has none. */
   drop(block: BlockId): void;
 }
 
 /** Content address to block. Knows no tiers and no codecs. Rule: one. */
 export interface PrefixIndex {
+  /** The block last set for a key. */
   get(key: string): BlockId | undefined;
+  /** Says where the content of a key is. */
   set(key: string, block: BlockId): void;
+  /** Forgets a key. */
   delete(key: string): void;
 }
 
@@ -98,17 +109,23 @@ export interface Eviction {
 export interface Lost {
   /** Tokens from the start of the sequence to the end of the block. */
   readonly tokens: readonly number[];
+  /** Positions of the block. */
   readonly range: TokenRange;
+  /** Layers of the block. */
   readonly layers: readonly number[];
 }
 
 /** Rebuilds lost blocks. Rule: first that succeeds, by cost. */
 export interface Restorer {
+  /** Names the restorer in plans and errors. */
   readonly id: string;
+  /** Seconds a block takes, about; the least is tried first. */
   readonly cost: number;
+  /** What `keep()` is to be given. */
   readonly inputs?: readonly Input[];
   /** Called when a block is sealed, so that a checkpoint can be kept. */
   keep?(at: Lost, input: ReadonlyMap<Input, Float32Array>): void;
+  /** Writes the block to `raw` (see `rawFloats`); false when it cannot. */
   restore(
     at: Lost,
     shape: BlockShape,
@@ -121,6 +138,7 @@ export interface Restorer {
  * cost per format. The backend runs it by `id`; the plan only chooses.
  */
 export interface AttendKernel {
+  /** Names the kernel in plans; the backend knows it by this. */
   readonly id: string;
   /** The backend this kernel runs on. */
   readonly backend: string;
@@ -130,8 +148,11 @@ export interface AttendKernel {
 
 /** Device code that turns blocks from one format to another. Rule: best. */
 export interface Transcoder {
+  /** Names the transcoder in plans. */
   readonly id: string;
+  /** The backend it runs on. */
   readonly backend: string;
+  /** Whether it turns one format into another for blocks of a shape. */
   supports(from: string, to: string, shape: BlockShape): Support;
   /** Both spans lie in the backend's memory. */
   run(from: Span, to: Span, shape: BlockShape): MaybePromise<void>;
@@ -165,21 +186,33 @@ export type CacheEvent =
 
 /** Watches the cache. Rule: each; what it returns or throws changes nothing. */
 export interface Observer {
+  /** Called when it has happened. */
   event(e: CacheEvent): void;
 }
 
 /** Open for extension: declare your slot by merging, then call `defineSlot()`. */
 export interface Slots {
+  /** Tokens per block. */
   layout: Layout;
+  /** Bytes of sealed blocks. */
   codec: Codec;
+  /** What queries see. */
   retention: Retention;
+  /** Where sealed blocks go. */
   tier: Tier;
+  /** Finding blocks by content. */
   index: PrefixIndex;
+  /** Which idle block to lose. */
   evict: Eviction;
+  /** Rebuilding lost blocks. */
   restore: Restorer;
+  /** Attention over a format. */
   kernel: AttendKernel;
+  /** Turning formats into each other. */
   transcode: Transcoder;
+  /** Who runs, and who gives way. */
   admission: Admission;
+  /** Being told. */
   observe: Observer;
 }
 

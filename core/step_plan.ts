@@ -11,9 +11,11 @@ import type { SeqId } from "./types.ts";
 
 /** How much fits in one step. */
 export interface StepLimits {
-  /** Rows, sequences and rows with logits. */
+  /** Most rows in a step. */
   readonly maxRows: number;
+  /** Most requests in a step. */
   readonly maxSeqs: number;
+  /** Most rows with logits in a step. */
   readonly maxWanted: number;
 }
 

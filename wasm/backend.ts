@@ -136,7 +136,7 @@ async function readWeights(
   weights: Weights,
   threads: number,
 ): Promise<void> {
-  const decoding = weights.decoding.reduce((a, b) => a + b, 0);
+  const decoding = weights.decoding[0] + weights.decoding[1];
   const each = cacheLines(weights.staging) + decoding;
   const spans = Array.from({ length: threads }, () => memory.alloc(each));
   try {
@@ -146,12 +146,9 @@ async function readWeights(
           `Cannot load the model: ${each} bytes of staging for each of ${threads} workers wanted, raise "budget"`,
         );
       }
-      let at = span.offset + cacheLines(weights.staging);
-      const planes = weights.decoding.map((n) => (at += n) - n);
-      return {
-        staging: span.offset,
-        planes: planes as [number, number, number, number, number],
-      };
+      const lanes = span.offset + cacheLines(weights.staging);
+      const decoding = [lanes, lanes + weights.decoding[0]] as const;
+      return { staging: span.offset, decoding };
     });
     const total = weights.tasks.reduce((sum, t) => sum + t.bytes, 0);
     const count = weights.tasks.length;
@@ -257,6 +254,11 @@ export class WasmBackend implements Backend {
     this.#batch = this.#makeBatch(places, groups.length, tableStride);
   }
 
+  /** Address of the step program, for profiles. */
+  get program(): number {
+    return this.#program;
+  }
+
   get batch(): StepBatch {
     if (this.#batch === undefined) {
       throw new TypeError('Cannot use the batch before "bind"');
@@ -265,13 +267,18 @@ export class WasmBackend implements Backend {
   }
 
   run(): Promise<StepResult> {
+    this.prepare();
+    return this.#parts.workers.run(this.#program).then(() => this.#result);
+  }
+
+  /** Writes what of the batch is not in shared memory already. */
+  prepare(): void {
     const batch = this.batch, words = this.#words;
     words[0] = batch.rows;
     words[1] = batch.wanted;
     words[2] = Math.min(batch.top, this.limits.top);
     words[3] = this.#cutTiles(batch);
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
-    return this.#parts.workers.run(this.#program).then(() => this.#result);
   }
 
   /** Pairs (first row, rows) of one sequence each; returns how many. */
@@ -373,7 +380,8 @@ export class WasmBackend implements Backend {
   #makeBatch(at: Places, groups: number, tableStride: number): StepBatch {
     const { memory, limits } = this;
     const { wanted, vocab } = this.#parts.extent;
-    const rows = (p: number): Int32Array => memory.i32(p, limits.rows);
+    // The memory may hold what loading left behind.
+    const rows = (p: number): Int32Array => memory.i32(p, limits.rows).fill(0);
     for (let i = 0; i < wanted; i++) {
       this.#topIds.push(memory.i32(at.topIds + i * TOP * 4, TOP));
       this.#topValues.push(memory.f32(at.topValues + i * TOP * 4, TOP));
@@ -388,12 +396,12 @@ export class WasmBackend implements Backend {
       seqs: rows(at.seqs),
       tableStride,
       tables: at.tables.slice(0, groups).map((p) =>
-        memory.u32(p, limits.seqs * tableStride)
+        memory.u32(p, limits.seqs * tableStride).fill(0)
       ),
       starts: at.starts.map(rows),
       sinks: at.sinks.map(rows),
       wanted: 0,
-      wantedRows: memory.i32(at.wantedRows, limits.wanted),
+      wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,
     };
   }

@@ -8,47 +8,38 @@
  */
 import type { TensorInfo, WeightType } from "../core/model.ts";
 
-/** One lane layout: bytes of each plane for one panel of four outputs. */
+/** One lane layout. */
 export interface LaneLayout {
   /** Its number in the kernels. */
   readonly kind: number;
   /** Reads f32 activations instead of eight-bit codes. */
   readonly float: boolean;
-  /** Bytes of codes per input (floats) or per block of 32 inputs. */
-  readonly codes: number;
-  /** Bytes of scales and of minima per block; for the `wide` layouts per 256 inputs. */
-  readonly scales: number;
-  readonly minima: number;
-  /** Bytes of group scales per block. */
-  readonly groups: number;
-  /** Scales stand once per 256 inputs instead of 32. */
-  readonly wide: boolean;
+  /** Inputs in a block, and the bytes a block of one panel (eight outputs) takes. */
+  readonly inputs: number;
+  readonly bytes: number;
 }
 
-function lanes(
-  kind: number,
-  codes: number,
-  scales: number,
-  minima: number,
-  groups = 0,
-): LaneLayout {
-  const float = scales === 0;
-  return { kind, float, codes, scales, minima, groups, wide: groups > 0 };
+function floats(kind: number, bytes: number): LaneLayout {
+  return { kind, float: true, inputs: 1, bytes };
 }
 
-const F32 = lanes(0, 16, 0, 0);
-const F16 = lanes(1, 8, 0, 0);
-const BF16 = lanes(2, 8, 0, 0);
-const Q4 = lanes(3, 64, 8, 0);
-const Q4M = lanes(4, 64, 8, 8);
-const Q4MF = lanes(5, 64, 16, 16);
-const Q5 = lanes(6, 80, 8, 0);
-const Q5M = lanes(7, 80, 8, 8);
-const Q5MF = lanes(8, 80, 16, 16);
-const Q8 = lanes(9, 128, 8, 0);
-const Q2K = lanes(10, 64, 16, 16, 16);
-const Q3K = lanes(11, 64, 16, 0, 8);
-const Q6K = lanes(12, 96, 16, 0, 8);
+function codes(kind: number, bytes: number, inputs = 32): LaneLayout {
+  return { kind, float: false, inputs, bytes };
+}
+
+const F32 = floats(0, 32);
+const F16 = floats(1, 16);
+const BF16 = floats(2, 16);
+const Q4 = codes(3, 144);
+const Q4M = codes(4, 160);
+const Q4MF = codes(5, 192);
+const Q5 = codes(6, 176);
+const Q5M = codes(7, 192);
+const Q5MF = codes(8, 224);
+const Q8 = codes(9, 272);
+const Q2K = codes(10, 1344, 256);
+const Q3K = codes(11, 1184, 256);
+const Q6K = codes(12, 1696, 256);
 
 /** A weight format of the file: its GGUF number, block and layout here. */
 interface Row {
@@ -90,52 +81,25 @@ export const KERNELS: { readonly [T in WeightType]: Row } = {
   },
 };
 
-/** Where the planes of one matrix lie, as offsets into its span. Bytes. */
-export interface Planes {
-  readonly layout: LaneLayout;
-  readonly panels: number;
-  readonly w: number;
-  readonly d: number;
-  readonly m: number;
-  readonly sc: number;
-  readonly bytes: number;
-}
+/** Outputs in a panel. */
+export const PANEL = 8;
 
 /** Rounds up to whole cache lines. */
 export function lines(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
-/** Lays out a matrix; `exact` decodes it to f32. */
-export function planesOf(tensor: TensorInfo, exact: boolean): Planes {
-  const layout = exact ? F32 : KERNELS[tensor.type].layout;
-  const panels = Math.ceil(tensor.outputs / 4);
-  const per = planeStrides(layout, tensor.inputs);
-  const d = lines(per.w * panels);
-  const m = d + lines(per.d * panels);
-  const sc = m + lines(per.m * panels);
-  return {
-    layout,
-    panels,
-    w: 0,
-    d,
-    m,
-    sc,
-    bytes: sc + lines(per.sc * panels),
-  };
+/** The layout a matrix gets; `exact` decodes it to f32. */
+export function layoutOf(tensor: TensorInfo, exact: boolean): LaneLayout {
+  return exact ? F32 : KERNELS[tensor.type].layout;
 }
 
-/** Bytes from one panel to the next in each plane. */
-export function planeStrides(
-  layout: LaneLayout,
-  inputs: number,
-): { w: number; d: number; m: number; sc: number } {
-  if (layout.float) return { w: layout.codes * inputs, d: 0, m: 0, sc: 0 };
-  const blocks = inputs / 32, supers = layout.wide ? inputs / 256 : blocks;
-  return {
-    w: layout.codes * blocks,
-    d: layout.scales * supers,
-    m: layout.minima * supers,
-    sc: layout.groups * blocks,
-  };
+/** Bytes from one panel of a matrix to the next. */
+export function panelBytes(layout: LaneLayout, inputs: number): number {
+  return inputs / layout.inputs * layout.bytes;
+}
+
+/** Panels of a matrix. */
+export function panelsOf(outputs: number): number {
+  return Math.ceil(outputs / PANEL);
 }

@@ -1,6 +1,5 @@
 /**
- * Placing weights: a span and its planes for every tensor, and the list of tasks
- * that fill them.
+ * Placing weights: a span for every tensor, and the list of tasks that fill them.
  *
  * @module
  */
@@ -8,22 +7,23 @@ import type { Span } from "../core/allocator.ts";
 import type { ModelSpec, TensorInfo } from "../core/model.ts";
 import {
   KERNELS,
+  type LaneLayout,
+  layoutOf,
   lines,
-  type Planes,
-  planesOf,
-  planeStrides,
+  PANEL,
+  panelBytes,
+  panelsOf,
 } from "./kernels.ts";
 import type { WasmMemory } from "./memory.ts";
 import type { LoadTask } from "./worker.ts";
 
-/** A matrix in the shared memory. Addresses, not offsets. */
+/** A matrix in the shared memory. */
 export interface Matrix {
   readonly tensor: TensorInfo;
-  readonly planes: Planes;
+  readonly layout: LaneLayout;
+  readonly panels: number;
+  /** Its address. */
   readonly w: number;
-  readonly d: number;
-  readonly m: number;
-  readonly sc: number;
 }
 
 /** All weights: matrices in lane layouts, vectors as plain f32. */
@@ -36,8 +36,8 @@ export interface Weights {
   readonly bytes: number;
   /** Bytes one worker needs to read a task's rows. */
   readonly staging: number;
-  /** Bytes one worker needs to decode four rows: planes w, d, m, sc, and f32 rows. */
-  readonly decoding: readonly [number, number, number, number, number];
+  /** Bytes one worker needs to decode a panel: in its layout, and as f32 rows. */
+  readonly decoding: readonly [number, number];
 }
 
 /** Rows are read about this many bytes at a time. */
@@ -70,40 +70,31 @@ export function placeWeights(
   const spans: Span[] = [];
   const tasks: LoadTask[] = [];
   let bytes = 0, staging = 0;
-  const decoding: [number, number, number, number, number] = [0, 0, 0, 0, 0];
+  const decoding: [number, number] = [0, 0];
   for (const name of names(spec)) {
     if (matrices.has(name) || vectors.has(name)) continue;
     const tensor = spec.tensors.get(name)!;
     const { id, values, bytes: blockBytes, layout } = KERNELS[tensor.type];
     const rowBytes = tensor.inputs / values * blockBytes;
     const vector = tensor.outputs === 1;
-    const planes = planesOf(tensor, exact);
-    const size = vector ? tensor.inputs * 4 : planes.bytes;
+    const target = layoutOf(tensor, exact), panels = panelsOf(tensor.outputs);
+    const panel = panelBytes(target, tensor.inputs);
+    const size = vector ? tensor.inputs * 4 : panel * panels;
     const span = take(memory, size, `weights "${name}"`);
     spans.push(span);
-    bytes += span.bytes;
-    const at = span.offset;
-    const matrix: Matrix = {
-      tensor,
-      planes,
-      w: at + planes.w,
-      d: at + planes.d,
-      m: at + planes.m,
-      sc: at + planes.sc,
-    };
-    if (vector) vectors.set(name, at);
-    else matrices.set(name, matrix);
-    const own = planeStrides(layout, tensor.inputs);
+    bytes += lines(span.bytes);
+    const w = span.offset;
+    if (vector) vectors.set(name, w);
+    else matrices.set(name, { tensor, layout: target, panels, w });
     if (vector || exact) {
-      [own.w, own.d, own.m, own.sc, tensor.inputs * 16].forEach((n, i) => {
-        decoding[i] = Math.max(decoding[i]!, lines(n));
-      });
+      const own = panelBytes(layout, tensor.inputs);
+      decoding[0] = Math.max(decoding[0], lines(own));
+      decoding[1] = Math.max(decoding[1], lines(tensor.inputs * 4 * PANEL));
     }
-    const per = planeStrides(planes.layout, tensor.inputs);
-    // Whole groups of eight panels, so that no two workers share a cache line.
+    // Whole groups of four panels, so that no two workers share a cache line.
     const step = Math.max(32, Math.floor(CHUNK / rowBytes / 32) * 32);
     for (let row = 0; row < tensor.outputs; row += step) {
-      const rows = Math.min(step, tensor.outputs - row), panel = row / 4;
+      const rows = Math.min(step, tensor.outputs - row);
       staging = Math.max(staging, rows * rowBytes);
       tasks.push({
         file: tensor.file,
@@ -115,10 +106,7 @@ export function placeWeights(
         type: id,
         kind: layout.kind,
         form: vector ? "plain" : exact ? "f32" : "lanes",
-        w: matrix.w + panel * per.w,
-        d: matrix.d + panel * per.d,
-        m: matrix.m + panel * per.m,
-        sc: matrix.sc + panel * per.sc,
+        w: w + row / PANEL * panel,
       });
     }
   }

@@ -87,7 +87,7 @@ export function compileProgram(options: ProgramOptions): Records {
   /** Forms that the readers of a set of activations want. */
   const wants = (...names: string[]): number =>
     names.reduce((flags, name) =>
-      flags | (matrix(name).planes.layout.float ? FLAG.float : FLAG.quant), 0);
+      flags | (matrix(name).layout.float ? FLAG.float : FLAG.quant), 0);
 
   const row = (
     kind: number,
@@ -111,12 +111,12 @@ export function compileProgram(options: ProgramOptions): Records {
     rows: number,
     flags = 0,
   ): void => {
-    const { tensor, planes: { layout, panels }, w, d, m, sc } = matrix(name);
+    const { tensor, layout, panels, w } = matrix(name);
     const xf = layout.float ? forms.xn : forms.xf;
     out.add(
       KIND.product + layout.kind,
       flags,
-      ...[w, d, m, sc, forms.xq, forms.xs, xf, forms.xi, forms.x16],
+      ...[w, forms.xq, forms.xs, xf, forms.xi, forms.x16],
       ...[to, stride],
       layout.float ? tensor.inputs : tensor.inputs / 32,
       panels,
@@ -125,11 +125,10 @@ export function compileProgram(options: ProgramOptions): Records {
   };
 
   const embedding = matrix(spec.embedding);
-  const { w, d, m, sc } = embedding;
   out.add(
     KIND.embed,
     0,
-    ...[w, d, m, sc, embedding.planes.layout.kind, spec.hidden],
+    ...[embedding.w, embedding.layout.kind, spec.hidden],
     ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
   );
   for (const { rope, coarse, fine, turns } of ropes) {

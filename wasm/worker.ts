@@ -44,10 +44,8 @@ export interface LoadTask {
   readonly kind: number;
   /** "lanes": as the format's layout; "f32": decoded to f32 lanes; "plain": to f32 rows. */
   readonly form: "lanes" | "f32" | "plain";
+  /** Where the first row's panel goes. */
   readonly w: number;
-  readonly d: number;
-  readonly m: number;
-  readonly sc: number;
 }
 
 /** Second message: what to load. Answered by "loaded" or an error. */
@@ -56,8 +54,8 @@ export interface WorkerLoad {
   readonly tasks: readonly LoadTask[];
   /** Staging space in the shared memory. */
   readonly staging: number;
-  /** Scratch planes for decoding: four planes' addresses and one f32 row. */
-  readonly planes: readonly [number, number, number, number, number];
+  /** Space to decode a panel in: in its layout, and as f32 rows. */
+  readonly decoding: readonly [number, number];
 }
 
 /** Body of a compute worker. */
@@ -109,7 +107,7 @@ export function workerMain(): void {
   }
 
   /** Claims tasks until none is left: read rows, repack them in place. */
-  function load({ paths, tasks, staging, planes }: WorkerLoad): void {
+  function load({ paths, tasks, staging, decoding }: WorkerLoad): void {
     const files = paths.map((path) => Deno.openSync(path));
     try {
       for (;;) {
@@ -130,9 +128,8 @@ export function workerMain(): void {
           }
           n += got;
         }
-        if (task.form === "lanes") {
-          pack(task, staging, task.rows, task.w, task.d, task.m, task.sc);
-        } else decode(task, staging, planes);
+        if (task.form === "lanes") pack(task, staging, task.rows, task.w);
+        else decode(task, staging, decoding);
         Atomics.add(words, 9, 1);
       }
     } finally {
@@ -145,44 +142,36 @@ export function workerMain(): void {
     return start.scratch;
   }
 
-  function pack(
-    task: LoadTask,
-    src: number,
-    rows: number,
-    w: number,
-    d: number,
-    m: number,
-    sc: number,
-  ): void {
-    const fields = new Int32Array(start.memory.buffer, record(), 8);
-    fields.set([src, task.rowBytes, rows, w, d, m, sc, task.inputs]);
+  function pack(task: LoadTask, src: number, rows: number, w: number): void {
+    const fields = new Int32Array(start.memory.buffer, record(), 5);
+    fields.set([src, task.rowBytes, rows, w, task.inputs]);
     if (kernels.pack(record(), task.type) === 0) {
       throw new Error(`no kernel repacks weights of GGUF type ${task.type}`);
     }
   }
 
-  /** Four rows at a time: to their own lanes, back to f32, to where they belong. */
+  /** A panel at a time: to its own lanes, back to f32, to where it belongs. */
   function decode(
     task: LoadTask,
     staging: number,
-    [w, d, m, sc, rows]: WorkerLoad["planes"],
+    [lanes, rows]: WorkerLoad["decoding"],
   ): void {
     const n = task.inputs, size = n * 4;
-    const embed = new Int32Array(start.memory.buffer, record() + 64, 13);
-    for (let r = 0; r < task.rows; r += 4) {
-      const count = Math.min(4, task.rows - r);
-      pack(task, staging + r * task.rowBytes, count, w, d, m, sc);
-      embed.set([0, 0, w, d, m, sc, task.kind, n]);
+    const embed = new Int32Array(start.memory.buffer, record() + 64, 5);
+    for (let r = 0; r < task.rows; r += 8) {
+      const count = Math.min(8, task.rows - r);
+      pack(task, staging + r * task.rowBytes, count, lanes);
+      embed.set([0, 0, lanes, task.kind, n]);
       for (let k = 0; k < count; k++) {
         kernels.decodeRow(record() + 64, k, rows + k * size);
       }
-      const fields = new Int32Array(start.memory.buffer, record(), 8);
       const to = task.w + r * size;
       if (task.form === "plain") {
         const out = new Uint8Array(start.memory.buffer);
         out.copyWithin(to, rows, rows + count * size);
       } else {
-        fields.set([rows, size, count, to, 0, 0, 0, n]);
+        const fields = new Int32Array(start.memory.buffer, record(), 5);
+        fields.set([rows, size, count, to, n]);
         kernels.pack(record(), 0);
       }
     }

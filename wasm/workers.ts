@@ -94,7 +94,7 @@ export class Workers {
   async load(
     paths: readonly string[],
     tasks: readonly LoadTask[],
-    spaces: readonly Pick<WorkerLoad, "staging" | "planes">[],
+    spaces: readonly Pick<WorkerLoad, "staging" | "decoding">[],
     onProgress: (done: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {

@@ -140,8 +140,10 @@ export function backendLaws(
       const all = row(logits, i);
       const order = Array.from(all, (_, id) => id)
         .sort((a, b) => all[b]! - all[a]! || a - b).slice(0, 5);
-      assert.deepEqual([...topIds[i]!], order);
-      assert.deepEqual([...topLogits[i]!], order.map((id) => all[id]!));
+      // A backend may keep room for more than is asked for.
+      assert.deepEqual([...topIds[i]!.subarray(0, 5)], order);
+      const values = topLogits[i]!.subarray(0, 5);
+      assert.deepEqual([...values], order.map((id) => all[id]!));
     }
     backend.batch.wanted = 2;
     backend.batch.wantedRows.set([1, 5]);

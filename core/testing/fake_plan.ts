@@ -50,11 +50,11 @@ export function layoutPlugin(
 /** A plugin with one window. */
 export function windowPlugin(
   window: number,
-  sinks = 0,
+  sinks?: number,
   layers?: (l: LayerShape) => boolean,
 ): Plugin {
   return {
-    name: `window-${window}-${sinks}`,
+    name: `window-${window}-${sinks ?? 0}`,
     setup: (host) =>
       host.provide(
         "retention",

@@ -1,9 +1,9 @@
 // Matrix times f32 rows, for weights kept as f32, f16 or bfloat16.
 //
 // ```text
-//  w  [panel][input]{ 4 outputs }      x  [tile][input]{ 4 rows } f32
+//  w  [panel][input]{ 8 outputs }      x  [tile][input]{ 4 rows } f32
 // ```
-// Two panels at a time: eight chains of sums hide the latency of an addition.
+// Eight chains of sums hide the latency of an addition.
 import { HALF_SCALE, loadBrains, loadHalves, madd } from "./lanes";
 import { ADD, Product, put } from "./quants";
 
@@ -26,18 +26,17 @@ function weights(type: i32, p: usize): v128 {
 @inline
 function product(type: i32, a: Product, from: i32, to: i32): void {
   const rows = load<i32>(a.rows), n = a.nb, add = (a.flags & ADD) != 0;
-  const size: usize = type == F32 ? 16 : 8;
-  for (let p = from; p < to; p += 2) {
-    const two = p + 1 < to;
-    const start = a.w + <usize> p * n * size, gap = two ? n * size : 0;
-    let out = a.out + (<usize> p << 4);
+  const size: usize = type == F32 ? 32 : 16;
+  for (let p = from; p < to; p++) {
+    const start = a.w + <usize> p * n * size;
+    let out = a.out + (<usize> p << 5);
     let r = 0;
     for (; r + 2 < rows; r += 4) {
       let x = a.xf + <usize> r * n * 4;
       let c0 = f32x4.splat(0), c1 = c0, c2 = c0, c3 = c0;
       let e0 = c0, e1 = c0, e2 = c0, e3 = c0;
       for (let w = start, end = start + n * size; w < end; w += size, x += 16) {
-        const u = weights(type, w), v = weights(type, w + gap);
+        const u = weights(type, w), v = weights(type, w + (size >> 1));
         let t = v128.load32_splat(x);
         c0 = madd(u, t, c0);
         e0 = madd(v, t, e0);
@@ -52,16 +51,14 @@ function product(type: i32, a: Product, from: i32, to: i32): void {
         e3 = madd(v, t, e3);
       }
       put(add, out, c0);
-      put(add, out + a.stride, c1);
-      put(add, out + a.stride * 2, c2);
-      put(add, out + a.stride * 3, c3);
-      if (two) {
-        put(add, out + 16, e0);
-        put(add, out + 16 + a.stride, e1);
-        put(add, out + 16 + a.stride * 2, e2);
-        put(add, out + 16 + a.stride * 3, e3);
-      }
-      out += a.stride * 4;
+      put(add, out + 16, e0);
+      put(add, out += a.stride, c1);
+      put(add, out + 16, e1);
+      put(add, out += a.stride, c2);
+      put(add, out + 16, e2);
+      put(add, out += a.stride, c3);
+      put(add, out + 16, e3);
+      out += a.stride;
     }
     for (; r < rows; r++) {
       let x = a.xf + <usize> (r >> 2) * n * 16 + (r & 3) * 4;
@@ -69,10 +66,10 @@ function product(type: i32, a: Product, from: i32, to: i32): void {
       for (let w = start, end = start + n * size; w < end; w += size, x += 16) {
         const t = v128.load32_splat(x);
         c = madd(weights(type, w), t, c);
-        e = madd(weights(type, w + gap), t, e);
+        e = madd(weights(type, w + (size >> 1)), t, e);
       }
       put(add, out, c);
-      if (two) put(add, out + 16, e);
+      put(add, out + 16, e);
       out += a.stride;
     }
   }

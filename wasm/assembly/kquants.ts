@@ -1,13 +1,19 @@
 // Matrix times quantised rows, for weights with a scale per 16 inputs: Q2_K,
 // Q3_K (codes in four bits) and Q6_K.
 //
+// A block is 32 inputs of a panel of eight outputs (two halves of four); eight blocks
+// and the scales of their 256 inputs follow one another:
+//
 // ```text
-//  4 bits  64 B a block, as in quants.ts: low nibbles are group A (inputs 0..15),
-//          high nibbles group B (16..31)
-//  6 bits  96 B: as 4 bits, then 16 B for A and 16 B for B of upper bit pairs: in
-//          byte i of output r, bits 2j and 2j+1 belong to vector j
-//  sc      8 B a block: int8 A [4 outputs], B [4 outputs]; then, with minima, 8 B more
-//  d, m    f32 [4 outputs] per 256 inputs, m already negative
+//  { codes [2 halves] 64 B, [pairs [2 halves] 32 B], sc [2] 8 B, [mins [2] 8 B] } × 8,
+//  d f32 [8], [m f32 [8], already negative]
+//
+//  codes   as in quants.ts: low nibbles are group A (inputs 0..15), high nibbles
+//          group B (16..31)
+//  pairs   upper two bits of 6: 16 B for A and 16 B for B; in byte i of output r,
+//          bits 2j and 2j+1 belong to vector j
+//  sc      int8 A [4 outputs], B [4 outputs]
+//
 //  x16     i32 sums of the codes of A [4 rows], B [4 rows] a block and tile
 // ```
 // Codes times group scales are added up as integers, so a float enters once a block.
@@ -21,10 +27,11 @@ function group(
   mode: i32,
   high: bool,
   w: usize,
+  pairs: usize,
   x: usize,
 ): v128 {
   const low = i8x16.splat(15), top = i8x16.splat(0x30);
-  const h = bits == 6 ? v128.load(high ? w + 80 : w + 64) : low;
+  const h = bits == 6 ? v128.load(pairs + (high ? 16 : 0)) : low;
   let s = i32x4.splat(0), t = s;
   let v = v128.load(w);
   let c = v128.and(high ? i16x8.shr_u(v, 4) : v, low);
@@ -34,9 +41,10 @@ function group(
   c = v128.and(high ? i16x8.shr_u(v, 4) : v, low);
   if (bits == 6) c = v128.or(c, v128.and(i32x4.shl(h, 2), top));
   s = step(mode, v128.load32_splat(x, 4), c, s);
-  if (bits == 6) s = widen(mode, s);
+  // Pair sums of 6-bit codes reach 63·127·2 a step: widened after two.
   const flush = bits == 6 && mode == PAIRS;
-  if (!flush) t = s;
+  if (flush) s = widen(mode, s);
+  else t = s;
   v = v128.load(w, 32);
   c = v128.and(high ? i16x8.shr_u(v, 4) : v, low);
   if (bits == 6) c = v128.or(c, v128.and(h, top));
@@ -48,21 +56,23 @@ function group(
   return flush ? i32x4.add(s, widen(mode, t)) : widen(mode, t);
 }
 
-/** One panel, one row. */
+/** Half a panel, one row. */
 // @ts-ignore: decorator
 @inline
-function panelRow(
+function halfRow(
   bits: i32,
   mode: i32,
   min: bool,
   off: i32,
   a: Product,
   p: usize,
+  half: usize,
   row: usize,
 ): v128 {
-  const nb = a.nb, size: usize = bits == 6 ? 96 : 64;
-  const tile = (row >> 2) * nb, lane = row & 3, scales: usize = min ? 16 : 8;
-  let w = a.w + p * nb * size, sc = a.sc + p * nb * scales;
+  const nb = a.nb, codes: usize = bits == 6 ? 192 : 128;
+  const size = codes + (min ? 32 : 16), whole = size * 8 + (min ? 64 : 32);
+  const tile = (row >> 2) * nb, lane = row & 3;
+  let w = a.w + p * (nb >> 3) * whole;
   let x = a.xq + tile * 128 + lane * 32;
   let xf = a.xf + tile * 32 + lane * 4, x16 = a.x16 + tile * 32 + lane * 4;
   let acc = f32x4.splat(0);
@@ -70,21 +80,23 @@ function panelRow(
     let inner = f32x4.splat(0), mins = inner;
     for (let i = 0; i < 8; i++) {
       const sa = v128.load32_splat(x16), sb = v128.load32_splat(x16, 16);
-      let ga = group(bits, mode, false, w, x);
-      let gb = group(bits, mode, true, w, x + 16);
+      const q = w + (half << 6), pairs = w + 128 + (half << 5);
+      let ga = group(bits, mode, false, q, pairs, x);
+      let gb = group(bits, mode, true, q, pairs, x + 16);
       if (off != 0) {
         ga = i32x4.sub(ga, i32x4.shl(sa, off));
         gb = i32x4.sub(gb, i32x4.shl(sb, off));
       }
-      const q = i16x8.extend_low_i8x16_s(v128.load64_zero(sc));
+      const sc = w + codes + (half << 3);
+      const s = i16x8.extend_low_i8x16_s(v128.load64_zero(sc));
       const sum = i32x4.add(
-        i32x4.mul(ga, i32x4.extend_low_i16x8_s(q)),
-        i32x4.mul(gb, i32x4.extend_high_i16x8_s(q)),
+        i32x4.mul(ga, i32x4.extend_low_i16x8_s(s)),
+        i32x4.mul(gb, i32x4.extend_high_i16x8_s(s)),
       );
       const da = v128.load32_splat(xf);
       inner = madd(f32x4.convert_i32x4_s(sum), da, inner);
       if (min) {
-        const m = i16x8.extend_low_i8x16_s(v128.load64_zero(sc, 8));
+        const m = i16x8.extend_low_i8x16_s(v128.load64_zero(sc, 16));
         const low = i32x4.add(
           i32x4.mul(sa, i32x4.extend_low_i16x8_s(m)),
           i32x4.mul(sb, i32x4.extend_high_i16x8_s(m)),
@@ -92,14 +104,13 @@ function panelRow(
         mins = madd(f32x4.convert_i32x4_s(low), da, mins);
       }
       w += size;
-      sc += scales;
       x += 128;
       xf += 32;
       x16 += 32;
     }
-    const i = (p * (nb >> 3) + (b >> 3)) << 4;
-    acc = madd(v128.load(a.d + i), inner, acc);
-    if (min) acc = madd(v128.load(a.m + i), mins, acc);
+    acc = madd(v128.load(w + (half << 4)), inner, acc);
+    if (min) acc = madd(v128.load(w + (half << 4), 32), mins, acc);
+    w += min ? 64 : 32;
   }
   return acc;
 }
@@ -117,12 +128,11 @@ function product(
 ): void {
   const rows = load<i32>(a.rows), add = (a.flags & ADD) != 0;
   for (let p = from; p < to; p++) {
+    let out = a.out + (<usize> p << 5);
     for (let r = 0; r < rows; r++) {
-      put(
-        add,
-        a.out + <usize> r * a.stride + (<usize> p << 4),
-        panelRow(bits, mode, min, off, a, p, r),
-      );
+      put(add, out, halfRow(bits, mode, min, off, a, p, 0, r));
+      put(add, out + 16, halfRow(bits, mode, min, off, a, p, 1, r));
+      out += a.stride;
     }
   }
 }

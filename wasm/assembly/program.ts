@@ -73,8 +73,8 @@ function barrier(sync: usize, threads: i32): void {
 // @ts-ignore: decorator
 @inline
 function share(panels: i32, thread: i32, threads: i32): i32 {
-  const units = (panels + 7) >> 3;
-  return min(units * thread / threads << 3, panels);
+  const units = (panels + 3) >> 2;
+  return min(units * thread / threads << 2, panels);
 }
 
 function product(a: Product, mode: i32, thread: i32, threads: i32): void {
@@ -114,11 +114,11 @@ export function run(
     } else if (kind == ATTEND) {
       runAttend(p, thread, threads);
     } else if (kind == GATE) {
-      const a = changetype<Row>(p), panels = <i32> (a.n >> 2);
+      const a = changetype<Row>(p), panels = <i32> (a.n >> 3);
       gateRows(
         a,
-        <usize> share(panels, thread, threads) << 2,
-        <usize> share(panels, thread + 1, threads) << 2,
+        <usize> share(panels, thread, threads) << 3,
+        <usize> share(panels, thread + 1, threads) << 3,
       );
     } else if (kind == TOP) {
       topShare(changetype<Top>(p), thread, threads);

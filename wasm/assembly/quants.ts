@@ -1,18 +1,22 @@
 // Matrix times quantised rows, for weights of 4, 5 and 8 bits with a scale per
 // block of 32 inputs.
 //
-// Weights lie in panels of four outputs, so that a lane of an accumulator is an
-// output and no sum ever crosses lanes. One block (32 inputs) of one panel:
+// Weights lie in panels of eight outputs, two halves of four, so that a lane of an
+// accumulator is an output and no sum ever crosses lanes. A block is 32 inputs of
+// one panel; blocks follow one another, so that a matrix is read as one stream:
 //
 // ```text
-//  4 bits   64 B  vector j (0..3), bytes 4r..4r+3: output r; low nibbles are
-//                 inputs 4j..4j+3, high nibbles inputs 16+4j..16+4j+3
-//  5 bits   80 B  as 4 bits, then 16 B of fifth bits: in byte i of output r, bit j
-//                 belongs to input 4j+i and bit 4+j to input 16+4j+i
-//  8 bits  128 B  vector j (0..7), bytes 4r..4r+3: inputs 4j..4j+3 of output r
+//  4 bits  { codes [2 halves] 64 B,                     d [8], m [8] }
+//  5 bits  { codes [2 halves] 64 B, fifths [2] 16 B,    d [8], m [8] }
+//  8 bits  { codes [2 halves] 128 B,                    d [8] }
+//
+//  codes of 4 bits   vector j (0..3), bytes 4r..4r+3: output r; low nibbles are
+//                    inputs 4j..4j+3, high nibbles inputs 16+4j..16+4j+3
+//  fifths            in byte i of output r, bit j belongs to input 4j+i and bit
+//                    4+j to input 16+4j+i
+//  codes of 8 bits   vector j (0..7), bytes 4r..4r+3: inputs 4j..4j+3 of output r
 // ```
-// Scales (and minima) are planes of their own, four per block and panel, as f16
-// where the file's are f16 and else f32.
+// Scales d and minima m are f16 where the file's are f16 and else f32.
 //
 // Rows of activations lie in tiles of four, so that one pointer serves a tile:
 //
@@ -42,9 +46,6 @@ export class Product {
   kind: i32;
   flags: i32;
   w: usize;
-  d: usize;
-  m: usize;
-  sc: usize;
   xq: usize;
   xs: usize;
   xf: usize;
@@ -64,10 +65,25 @@ export class Product {
 // @ts-ignore: decorator
 @inline export const ADD = 2;
 
+/** Where the scales stand in a block. */
 // @ts-ignore: decorator
 @inline
-function scale(half: bool, p: usize, i: usize): v128 {
-  return half ? loadHalves(p + (i << 3)) : v128.load(p + (i << 4));
+function scalesAt(bits: i32): usize {
+  return bits == 4 ? 128 : bits == 5 ? 160 : 256;
+}
+
+/** Bytes of a block. */
+// @ts-ignore: decorator
+@inline
+function blockBytes(bits: i32, half: bool, min: bool): usize {
+  return scalesAt(bits) + (half ? 16 : 32) * (min ? 2 : 1);
+}
+
+/** Four scales, of the low or high half of a panel, at `p`. */
+// @ts-ignore: decorator
+@inline
+function scale(half: bool, p: usize, high: usize): v128 {
+  return half ? loadHalves(p + (high << 3)) : v128.load(p + (high << 4));
 }
 
 // @ts-ignore: decorator
@@ -102,85 +118,6 @@ function less(sum: v128, off: i32, xi: usize): v128 {
     : i32x4.sub(sum, i32x4.shl(v128.load32_splat(xi), off));
 }
 
-/** Sums of one 4-bit block of one panel with one row. */
-// @ts-ignore: decorator
-@inline
-function dot4(mode: i32, w: usize, x: usize): v128 {
-  const low = i8x16.splat(15);
-  let v = v128.load(w);
-  let s = step(mode, v128.load32_splat(x), v128.and(v, low), i32x4.splat(0));
-  s = step(
-    mode,
-    v128.load32_splat(x, 16),
-    v128.and(i16x8.shr_u(v, 4), low),
-    s,
-  );
-  v = v128.load(w, 16);
-  s = step(mode, v128.load32_splat(x, 4), v128.and(v, low), s);
-  s = step(
-    mode,
-    v128.load32_splat(x, 20),
-    v128.and(i16x8.shr_u(v, 4), low),
-    s,
-  );
-  v = v128.load(w, 32);
-  s = step(mode, v128.load32_splat(x, 8), v128.and(v, low), s);
-  s = step(
-    mode,
-    v128.load32_splat(x, 24),
-    v128.and(i16x8.shr_u(v, 4), low),
-    s,
-  );
-  v = v128.load(w, 48);
-  s = step(mode, v128.load32_splat(x, 12), v128.and(v, low), s);
-  s = step(
-    mode,
-    v128.load32_splat(x, 28),
-    v128.and(i16x8.shr_u(v, 4), low),
-    s,
-  );
-  return widen(mode, s);
-}
-
-/** Sums of one 5-bit block: pair sums reach 31·127·2·4 before they are widened. */
-// @ts-ignore: decorator
-@inline
-function dot5(mode: i32, w: usize, x: usize): v128 {
-  const low = i8x16.splat(15), fifth = i8x16.splat(16);
-  const h = v128.load(w, 64);
-  let v = v128.load(w);
-  let b = v128.or(v128.and(v, low), v128.and(i32x4.shl(h, 4), fifth));
-  let s = step(mode, v128.load32_splat(x), b, i32x4.splat(0));
-  b = v128.or(v128.and(i16x8.shr_u(v, 4), low), v128.and(h, fifth));
-  s = step(mode, v128.load32_splat(x, 16), b, s);
-  v = v128.load(w, 16);
-  b = v128.or(v128.and(v, low), v128.and(i32x4.shl(h, 3), fifth));
-  s = step(mode, v128.load32_splat(x, 4), b, s);
-  b = v128.or(
-    v128.and(i16x8.shr_u(v, 4), low),
-    v128.and(i32x4.shr_u(h, 1), fifth),
-  );
-  s = step(mode, v128.load32_splat(x, 20), b, s);
-  let t = mode == PAIRS ? i32x4.splat(0) : s;
-  v = v128.load(w, 32);
-  b = v128.or(v128.and(v, low), v128.and(i32x4.shl(h, 2), fifth));
-  t = step(mode, v128.load32_splat(x, 8), b, t);
-  b = v128.or(
-    v128.and(i16x8.shr_u(v, 4), low),
-    v128.and(i32x4.shr_u(h, 2), fifth),
-  );
-  t = step(mode, v128.load32_splat(x, 24), b, t);
-  v = v128.load(w, 48);
-  b = v128.or(v128.and(v, low), v128.and(i32x4.shl(h, 1), fifth));
-  t = step(mode, v128.load32_splat(x, 12), b, t);
-  b = v128.or(
-    v128.and(i16x8.shr_u(v, 4), low),
-    v128.and(i32x4.shr_u(h, 3), fifth),
-  );
-  t = step(mode, v128.load32_splat(x, 28), b, t);
-  return mode == PAIRS ? i32x4.add(widen(mode, s), widen(mode, t)) : t;
-}
-
 /**
  * One step of a signed 8-bit product. Where b's top bit is understood, codes go
  * in as they are (or offset by 128); else the sign moves to the activation.
@@ -209,36 +146,22 @@ function step8(mode: i32, x: v128, w: v128, s: v128): v128 {
   );
 }
 
+/** Codes of the low nibbles; `fifths` has each one's fifth bit in place. */
 // @ts-ignore: decorator
 @inline
-function dot8(mode: i32, w: usize, x: usize): v128 {
-  let s = step8(mode, v128.load32_splat(x), v128.load(w), i32x4.splat(0));
-  s = step8(mode, v128.load32_splat(x, 4), v128.load(w, 16), s);
-  s = step8(mode, v128.load32_splat(x, 8), v128.load(w, 32), s);
-  s = step8(mode, v128.load32_splat(x, 12), v128.load(w, 48), s);
-  s = step8(mode, v128.load32_splat(x, 16), v128.load(w, 64), s);
-  s = step8(mode, v128.load32_splat(x, 20), v128.load(w, 80), s);
-  s = step8(mode, v128.load32_splat(x, 24), v128.load(w, 96), s);
-  return step8(mode, v128.load32_splat(x, 28), v128.load(w, 112), s);
+function lowCodes(bits: i32, v: v128, fifths: v128): v128 {
+  const c = v128.and(v, i8x16.splat(15));
+  return bits == 5 ? v128.or(c, v128.and(fifths, i8x16.splat(16))) : c;
 }
 
+/** Codes of the high nibbles. */
 // @ts-ignore: decorator
 @inline
-function dot(bits: i32, mode: i32, w: usize, x: usize): v128 {
-  return bits == 4
-    ? dot4(mode, w, x)
-    : bits == 5
-    ? dot5(mode, w, x)
-    : dot8(mode, w, x);
+function highCodes(bits: i32, v: v128, fifths: v128): v128 {
+  return lowCodes(bits, i16x8.shr_u(v, 4), fifths);
 }
 
-// @ts-ignore: decorator
-@inline
-function blockBytes(bits: i32): usize {
-  return bits == 4 ? 64 : bits == 5 ? 80 : 128;
-}
-
-/** One row, panels in pairs: two independent chains of sums. */
+/** One row: the two halves of a panel are two independent chains of sums. */
 // @ts-ignore: decorator
 @inline
 function oneRow(
@@ -253,50 +176,103 @@ function oneRow(
   to: i32,
 ): void {
   const nb = a.nb, add = (a.flags & ADD) != 0;
-  const size = blockBytes(bits);
+  const size = blockBytes(bits, half, min);
   const tile = (row >> 2) * nb, lane = row & 3;
   const scales = half ? a.xs : a.xf;
-  let out = a.out + row * a.stride + (<usize> from << 4);
-  let p = <usize> from;
-  for (; p < <usize> to; p += 2) {
-    const two = p + 1 < <usize> to;
-    let acc = f32x4.splat(0), acc2 = acc;
-    let w = a.w + p * nb * size, w2 = two ? w + nb * size : w;
-    let i = p * nb, i2 = two ? i + nb : i;
+  let out = a.out + row * a.stride + (<usize> from << 5);
+  let w = a.w + <usize> from * nb * size;
+  for (let p = from; p < to; p++) {
+    let c0 = f32x4.splat(0), c1 = c0;
     let x = a.xq + tile * 128 + lane * 32;
     let xs = scales + tile * 32 + lane * 4, xi = a.xi + tile * 16 + lane * 4;
-    for (let b: usize = 0; b < nb; b++) {
-      acc = close(
-        acc,
-        less(dot(bits, mode, w, x), off, xi),
-        scale(half, a.d, i),
-        min ? scale(half, a.m, i) : acc,
-        min,
-        xs,
-      );
-      acc2 = close(
-        acc2,
-        less(dot(bits, mode, w2, x), off, xi),
-        scale(half, a.d, i2),
-        min ? scale(half, a.m, i2) : acc2,
-        min,
-        xs,
-      );
-      w += size;
-      w2 += size;
-      i++;
-      i2++;
+    for (const end = w + nb * size; w < end; w += size) {
+      let s0 = i32x4.splat(0), s1 = s0;
+      if (bits == 8) {
+        let y = v128.load32_splat(x);
+        s0 = step8(mode, y, v128.load(w), s0);
+        s1 = step8(mode, y, v128.load(w, 128), s1);
+        y = v128.load32_splat(x, 4);
+        s0 = step8(mode, y, v128.load(w, 16), s0);
+        s1 = step8(mode, y, v128.load(w, 144), s1);
+        y = v128.load32_splat(x, 8);
+        s0 = step8(mode, y, v128.load(w, 32), s0);
+        s1 = step8(mode, y, v128.load(w, 160), s1);
+        y = v128.load32_splat(x, 12);
+        s0 = step8(mode, y, v128.load(w, 48), s0);
+        s1 = step8(mode, y, v128.load(w, 176), s1);
+        y = v128.load32_splat(x, 16);
+        s0 = step8(mode, y, v128.load(w, 64), s0);
+        s1 = step8(mode, y, v128.load(w, 192), s1);
+        y = v128.load32_splat(x, 20);
+        s0 = step8(mode, y, v128.load(w, 80), s0);
+        s1 = step8(mode, y, v128.load(w, 208), s1);
+        y = v128.load32_splat(x, 24);
+        s0 = step8(mode, y, v128.load(w, 96), s0);
+        s1 = step8(mode, y, v128.load(w, 224), s1);
+        y = v128.load32_splat(x, 28);
+        s0 = step8(mode, y, v128.load(w, 112), s0);
+        s1 = step8(mode, y, v128.load(w, 240), s1);
+      } else {
+        const h = bits == 5 ? v128.load(w, 128) : s0;
+        const g = bits == 5 ? v128.load(w, 144) : s0;
+        let y = v128.load32_splat(x), z = v128.load32_splat(x, 16);
+        let u = v128.load(w), v = v128.load(w, 64);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 4)), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 4)), s1);
+        s0 = step(mode, z, highCodes(bits, u, h), s0);
+        s1 = step(mode, z, highCodes(bits, v, g), s1);
+        y = v128.load32_splat(x, 4);
+        z = v128.load32_splat(x, 20);
+        u = v128.load(w, 16);
+        v = v128.load(w, 80);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 3)), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 3)), s1);
+        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 1)), s0);
+        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 1)), s1);
+        // Pair sums of 5-bit codes reach 31·127·2 a step: widened after four.
+        const flush = bits == 5 && mode == PAIRS;
+        const t0 = flush ? widen(mode, s0) : s0;
+        const t1 = flush ? widen(mode, s1) : s1;
+        if (flush) s0 = s1 = i32x4.splat(0);
+        y = v128.load32_splat(x, 8);
+        z = v128.load32_splat(x, 24);
+        u = v128.load(w, 32);
+        v = v128.load(w, 96);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 2)), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 2)), s1);
+        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 2)), s0);
+        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 2)), s1);
+        y = v128.load32_splat(x, 12);
+        z = v128.load32_splat(x, 28);
+        u = v128.load(w, 48);
+        v = v128.load(w, 112);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 1)), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 1)), s1);
+        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 3)), s0);
+        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 3)), s1);
+        s0 = widen(mode, s0);
+        s1 = widen(mode, s1);
+        if (flush) {
+          s0 = i32x4.add(s0, t0);
+          s1 = i32x4.add(s1, t1);
+        }
+      }
       x += 128;
+      const d = w + scalesAt(bits), m = d + (half ? 16 : 32);
+      s0 = less(s0, off, xi);
+      s1 = less(s1, off, xi);
+      c0 = close(c0, s0, scale(half, d, 0), min ? scale(half, m, 0) : c0, min, xs);
+      c1 = close(c1, s1, scale(half, d, 1), min ? scale(half, m, 1) : c1, min, xs);
       xs += 32;
       xi += 16;
     }
-    put(add, out, acc);
-    if (two) put(add, out + 16, acc2);
+    put(add, out, c0);
+    put(add, out + 16, c1);
     out += 32;
   }
 }
 
-/** Four rows at once: each weight is unpacked once for all of them. */
+/** Four rows and half a panel at once: each weight is unpacked once for all four. */
 // @ts-ignore: decorator
 @inline
 function fourRows(
@@ -308,18 +284,20 @@ function fourRows(
   a: Product,
   tile: usize,
   panel: usize,
+  high: usize,
 ): void {
-  const nb = a.nb, low = i8x16.splat(15), fifth = i8x16.splat(16);
-  const size = blockBytes(bits);
-  let w = a.w + panel * nb * size, i = panel * nb;
+  const nb = a.nb, size = blockBytes(bits, half, min);
+  const codes: usize = bits == 8 ? 128 : 64;
+  let w = a.w + panel * nb * size;
   let x = a.xq + tile * nb * 128;
   let xs = (half ? a.xs : a.xf) + tile * nb * 32, xi = a.xi + tile * nb * 16;
   let c0 = f32x4.splat(0), c1 = c0, c2 = c0, c3 = c0;
-  for (let b: usize = 0; b < nb; b++) {
+  for (const end = w + nb * size; w < end; w += size) {
     let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
+    let q = w + high * codes;
     if (bits == 8) {
-      for (const end = w + 128; w < end; w += 16, x += 4) {
-        const v = v128.load(w);
+      for (const stop = q + 128; q < stop; q += 16, x += 4) {
+        const v = v128.load(q);
         s0 = step8(mode, v128.load32_splat(x), v, s0);
         s1 = step8(mode, v128.load32_splat(x, 32), v, s1);
         s2 = step8(mode, v128.load32_splat(x, 64), v, s2);
@@ -327,9 +305,9 @@ function fourRows(
       }
       x += 96;
     } else if (bits == 4) {
-      for (const end = w + 64; w < end; w += 16, x += 4) {
-        const v = v128.load(w);
-        const lo = v128.and(v, low), hi = v128.and(i16x8.shr_u(v, 4), low);
+      for (const stop = q + 64; q < stop; q += 16, x += 4) {
+        const v = v128.load(q);
+        const lo = lowCodes(4, v, v), hi = highCodes(4, v, v);
         s0 = step(mode, v128.load32_splat(x), lo, s0);
         s1 = step(mode, v128.load32_splat(x, 32), lo, s1);
         s2 = step(mode, v128.load32_splat(x, 64), lo, s2);
@@ -345,14 +323,10 @@ function fourRows(
       s2 = widen(mode, s2);
       s3 = widen(mode, s3);
     } else {
-      let h = v128.load(w, 64), g = i32x4.shl(h, 4);
-      for (const end = w + 64; w < end; w += 32, x += 8) {
-        let v = v128.load(w);
-        let lo = v128.or(v128.and(v, low), v128.and(g, fifth));
-        let hi = v128.or(
-          v128.and(i16x8.shr_u(v, 4), low),
-          v128.and(h, fifth),
-        );
+      let h = v128.load(w + (high << 4), 128), g = i32x4.shl(h, 4);
+      for (const stop = q + 64; q < stop; q += 32, x += 8) {
+        let v = v128.load(q);
+        let lo = lowCodes(5, v, g), hi = highCodes(5, v, h);
         let t0 = mode == PAIRS ? i32x4.splat(0) : s0;
         let t1 = mode == PAIRS ? i32x4.splat(0) : s1;
         let t2 = mode == PAIRS ? i32x4.splat(0) : s2;
@@ -365,12 +339,9 @@ function fourRows(
         t1 = step(mode, v128.load32_splat(x, 48), hi, t1);
         t2 = step(mode, v128.load32_splat(x, 80), hi, t2);
         t3 = step(mode, v128.load32_splat(x, 112), hi, t3);
-        v = v128.load(w, 16);
-        lo = v128.or(v128.and(v, low), v128.and(i32x4.shr_u(g, 1), fifth));
-        hi = v128.or(
-          v128.and(i16x8.shr_u(v, 4), low),
-          v128.and(i32x4.shr_u(h, 1), fifth),
-        );
+        v = v128.load(q, 16);
+        lo = lowCodes(5, v, i32x4.shr_u(g, 1));
+        hi = highCodes(5, v, i32x4.shr_u(h, 1));
         t0 = step(mode, v128.load32_splat(x, 4), lo, t0);
         t1 = step(mode, v128.load32_splat(x, 36), lo, t1);
         t2 = step(mode, v128.load32_splat(x, 68), lo, t2);
@@ -386,20 +357,20 @@ function fourRows(
         g = i32x4.shr_u(g, 2);
         h = i32x4.shr_u(h, 2);
       }
-      w += 16;
       x += 112;
     }
-    const d = scale(half, a.d, i), m = min ? scale(half, a.m, i) : d;
+    const at = w + scalesAt(bits);
+    const d = scale(half, at, high);
+    const m = min ? scale(half, at + (half ? 16 : 32), high) : d;
     c0 = close(c0, less(s0, off, xi), d, m, min, xs);
     c1 = close(c1, less(s1, off, xi + 4), d, m, min, xs + 4);
     c2 = close(c2, less(s2, off, xi + 8), d, m, min, xs + 8);
     c3 = close(c3, less(s3, off, xi + 12), d, m, min, xs + 12);
-    i++;
     xs += 32;
     xi += 16;
   }
   const add = (a.flags & ADD) != 0;
-  let out = a.out + tile * 4 * a.stride + (panel << 4);
+  let out = a.out + tile * 4 * a.stride + (panel << 5) + (high << 4);
   put(add, out, c0);
   put(add, out += a.stride, c1);
   put(add, out += a.stride, c2);
@@ -423,7 +394,8 @@ function product(
   const tiles = (rows >> 2) + (left == 3 ? 1 : 0);
   for (let p = from; p < to; p++) {
     for (let t = 0; t < tiles; t++) {
-      fourRows(bits, mode, half, min, off, a, t, p);
+      fourRows(bits, mode, half, min, off, a, t, p, 0);
+      fourRows(bits, mode, half, min, off, a, t, p, 1);
     }
   }
   if (left == 3) return;

@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { Ledger } from "../core/ledger.ts";
+import { backendLaws } from "../core/testing/backend_laws.ts";
+import { Driver, driveSequence } from "../core/testing/drive.ts";
+import { maxAbsDiff } from "../core/testing/compare.ts";
+import { type RandomModel, randomModel } from "../core/testing/random_model.ts";
+import { createReference } from "../core/reference/backend.ts";
+import { createWasm, type WasmBackend, type WasmOptions } from "./backend.ts";
+import type { KernelBuild } from "./binary.ts";
+import { withRandomFile } from "./testing/random_file.ts";
+
+const BUILDS: readonly KernelBuild[] = ["simd", "relaxed"];
+
+type Settings = Partial<Omit<WasmOptions, "spec" | "paths">>;
+
+function make(
+  model: RandomModel,
+  settings: Settings = {},
+): Promise<WasmBackend> {
+  return withRandomFile(model, ({ spec, paths }) =>
+    createWasm({
+      spec,
+      paths,
+      threads: 2,
+      context: 64,
+      bytes: 64 << 20,
+      rows: 40,
+      seqs: 4,
+      wanted: 40,
+      ...settings,
+    }));
+}
+
+for (const build of BUILDS) {
+  for (const exact of [true, false]) {
+    for (const threads of [1, 3]) {
+      const name = `createWasm({ build: "${build}", exact: ${exact}, threads: ${threads} })`;
+      backendLaws(name, (model) => make(model, { build, exact, threads }));
+    }
+  }
+}
+
+/** Widths where rows of tiles, panels and shares of workers do not come out even. */
+const ODD: readonly RandomModel[] = [
+  randomModel({
+    vocab: 33,
+    hidden: 32,
+    layers: [{ qHeads: 3, kvHeads: 1, headDim: 32, ffn: 40 }],
+  }),
+  randomModel({
+    vocab: 7,
+    hidden: 40,
+    norms: true,
+    tied: true,
+    layers: [
+      { qHeads: 1, kvHeads: 1, headDim: 40, ffn: 4, window: 1 },
+      { qHeads: 5, kvHeads: 5, headDim: 8, ffn: 36, activation: "gelu" },
+    ],
+  }),
+  randomModel({
+    vocab: 130,
+    hidden: 72,
+    layers: [{
+      qHeads: 8,
+      kvHeads: 2,
+      headDim: 16,
+      ffn: 68,
+      window: 9,
+      rope: { style: "neighbours", base: 500, divide: 4, dims: 8 },
+    }],
+  }),
+];
+
+function ids(vocab: number, length: number): number[] {
+  return Array.from({ length }, (_, i) => (i * i * 5 + i * 3) % vocab);
+}
+
+Deno.test("createWasm() computes what the reference does, whatever the widths", async (t) => {
+  for (const [i, model] of ODD.entries()) {
+    const { spec, read } = model;
+    const tokens = ids(spec.vocab, 37);
+    const cut = { tokens: 8, blocks: 6, chunk: 40 };
+    const limits = { bytes: 8 << 20, rows: 40, seqs: 4, wanted: 40, top: 5 };
+    await using reference = createReference({ spec, read, limits });
+    const want = await driveSequence(reference, spec, cut)(tokens);
+    for (const build of BUILDS) {
+      for (const threads of [1, 2, 5]) {
+        await t.step(`model ${i}, ${build}, ${threads} threads`, async () => {
+          for (const exact of [true, false]) {
+            await using wasm = await make(model, { build, threads, exact });
+            const got = await driveSequence(wasm, spec, { ...cut, chunk: 7 })(
+              tokens,
+            );
+            const most = maxAbsDiff(got, want);
+            const bound = exact ? 2e-5 : 2e-2;
+            assert.ok(most <= bound, `${most} above ${bound}`);
+          }
+        });
+      }
+    }
+  }
+});
+
+Deno.test("createWasm() gives the same bits on any number of threads", async () => {
+  for (const build of BUILDS) {
+    for (const model of ODD) {
+      const { spec } = model;
+      const all: Float32Array[] = [];
+      for (const threads of [1, 2, 5]) {
+        await using wasm = await make(model, { build, threads });
+        const cut = { tokens: 8, blocks: 6, chunk: 9, decode: 4 };
+        all.push(await driveSequence(wasm, spec, cut)(ids(spec.vocab, 37)));
+      }
+      assert.deepEqual(all[1], all[0]);
+      assert.deepEqual(all[2], all[0]);
+    }
+  }
+});
+
+Deno.test("WasmBackend.run() sorts out as many logits as are asked for, ties by lower id", async () => {
+  const model = randomModel({ vocab: 131, hidden: 32, tied: true });
+  // Three equal rows of the tied output matrix: three equal logits.
+  const read = async (name: string): Promise<Float32Array> => {
+    const values = await model.read(name);
+    if (name === model.spec.output) {
+      for (const id of [64, 130]) values.copyWithin(id * 32, 3 * 32, 4 * 32);
+    }
+    return values;
+  };
+  for (const threads of [1, 3]) {
+    await using wasm = await make({ ...model, read }, { threads });
+    const driver = new Driver(wasm, model.spec, { tokens: 8, blocks: 2 });
+    const work = [{ seq: 0, from: 0, ids: [3, 1, 2] }];
+    for (const top of [1, 4, 128, 1000]) {
+      const count = Math.min(top, wasm.limits.top);
+      const { logits, topIds, topLogits } = await driver.step(work, top);
+      for (let i = 0; i < 3; i++) {
+        const row = logits.subarray(i * 131, (i + 1) * 131);
+        const order = Array.from(row, (_, id) => id)
+          .sort((a, b) => row[b]! - row[a]! || a - b).slice(0, count);
+        assert.deepEqual([...topIds[i]!.subarray(0, count)], order);
+        assert.deepEqual(
+          [...topLogits[i]!.subarray(0, count)],
+          order.map((id) => row[id]!),
+        );
+      }
+    }
+  }
+});
+
+Deno.test("WasmBackend.lines() add up to what the memory holds", async () => {
+  for (const exact of [true, false]) {
+    await using wasm = await make(ODD[0]!, { exact });
+    new Driver(wasm, ODD[0]!.spec, { tokens: 8, blocks: 6 });
+    const ledger = new Ledger();
+    ledger.register(() => wasm.lines());
+    ledger.meter("device", () => wasm.memory.stat());
+    ledger.check();
+    const owners = new Set(wasm.lines().map((l) => l.owner));
+    assert.deepEqual(owners, new Set(["weights", "activations", "workspace"]));
+  }
+});
+
+Deno.test("WasmBackend.bind() refuses groups that do not cover the layers, and a second call", async () => {
+  const { spec } = ODD[0]!;
+  const shape = { tokens: 8, layers: 1, kvHeads: 1, headDim: 32 };
+  const bad = [
+    [],
+    [{ layers: [0], shape }, { layers: [0], shape }],
+    [{ layers: [0], shape: { ...shape, headDim: 16 } }],
+    [{ layers: [0], shape: { ...shape, kvHeads: 3 } }],
+    [{ layers: [0], shape: { ...shape, tokens: 12 } }],
+    [{ layers: [0], shape: { ...shape, tokens: 512 } }],
+  ];
+  await using wasm = await make(ODD[0]!);
+  assert.throws(() => wasm.batch, /before "bind"/);
+  for (const groups of bad) {
+    assert.throws(() => wasm.bind(groups, 4), /Cannot bind layer 0/);
+  }
+  wasm.bind([{ layers: [0], shape }], 4);
+  assert.throws(() => wasm.bind([{ layers: [0], shape }], 4), TypeError);
+  assert.ok(spec.layers.length === 1);
+});
+
+Deno.test("createWasm() says which bytes are missing where the budget is too small", async () => {
+  for (const bytes of [4096, 1 << 17]) {
+    await assert.rejects(
+      () => make(ODD[0]!, { bytes }),
+      (error: Error) => {
+        assert.ok(error instanceof RangeError, String(error));
+        assert.match(error.message, /bytes wanted|budget/);
+        return true;
+      },
+    );
+  }
+});
+
+Deno.test("createWasm() rejects with the cause where a file is missing or short", async () => {
+  const { spec } = ODD[0]!;
+  const settings = { spec, threads: 2, context: 64, bytes: 64 << 20 };
+  await assert.rejects(
+    () => createWasm({ ...settings, paths: ["/nowhere/at-all"] }),
+    /worker stopped: .*(No such file|not found)/i,
+  );
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeFile(path, new Uint8Array(1000));
+    await assert.rejects(
+      () => createWasm({ ...settings, paths: [path] }),
+      /worker stopped: the file ended \d+ bytes early/,
+    );
+  } finally {
+    await Deno.remove(path);
+  }
+});
