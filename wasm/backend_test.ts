@@ -34,7 +34,8 @@ function make(
 for (const build of BUILDS) {
   for (const exact of [true, false]) {
     for (const threads of [1, 3]) {
-      const name = `createWasm({ build: "${build}", exact: ${exact}, threads: ${threads} })`;
+      const name =
+        `createWasm({ build: "${build}", exact: ${exact}, threads: ${threads} })`;
       backendLaws(name, (model) => make(model, { build, exact, threads }));
     }
   }

@@ -9,6 +9,7 @@
 import type { AllocStat, Span } from "../core/allocator.ts";
 import type { DeviceMemory } from "../core/backend.ts";
 import { type Heap, heap } from "../core/heap.ts";
+import { CONSTANT_BYTES, writeConstants } from "./constants.ts";
 
 /** Bytes of a WebAssembly page. */
 const PAGE = 65536;
@@ -35,7 +36,8 @@ export class WasmMemory implements DeviceMemory {
       maximum: MAX_BYTES / PAGE,
       shared: true,
     });
-    this.#heap = heap(bytes, ALIGN);
+    this.#heap = heap(bytes, ALIGN, { base: CONSTANT_BYTES });
+    writeConstants(this.memory);
     this.#bytes = new Uint8Array(this.memory.buffer);
   }
 

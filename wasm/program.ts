@@ -255,7 +255,7 @@ function attention(
     rope.style === "neighbours" ? FLAG.neighbours : 0,
     ...[at.qkv, stride, qHeads, kvHeads, headDim, rope.dims, turns],
     ...[vector(t.qNorm), vector(t.kNorm), f32(spec.normEps)],
-    f32(layer.attnScale * (size === 2 ? HALF_SCALE : 1)),
+    f32(layer.attnScale * Math.LOG2E * (size === 2 ? HALF_SCALE : 1)),
     ...[at.tables[g]!, tableStride, at.positions, at.seqs],
     ...[shape.tokens, offset, size, at.rows, at.qkv + q, at.qkv + q + kv],
   );

@@ -64,8 +64,8 @@ export function extentOf(
   }
   const tileRows = Math.max(1, Math.floor(QUERIES / group));
   const queries = up(tileRows * group, 4);
-  // Queries, scores and weights, sums and states, folded sums, K or V as f32.
-  const scratch = 4 * (queries * (dim + 2 * SPLIT + dim + 2 + dim + 4) +
+  // Queries, scores, sums and states, folded sums, K or V as f32.
+  const scratch = 4 * (queries * (dim + SPLIT + dim + 2 + dim + 4) +
     dim * Math.max(8, blockTokens));
   return {
     rows,

@@ -14,7 +14,16 @@
 // A query's arithmetic depends on nothing but its own position: its splits start
 // at fixed positions, positions it cannot see weigh exactly 0, and partial results
 // merge in ascending order whether one worker held them all or many.
-import { exp1, exp4, halves, HALF_SCALE, madd, max4, sum4 } from "./lanes";
+import {
+  exp2of,
+  exp2one,
+  HALF_MASK,
+  HALF_SCALE,
+  halves,
+  madd,
+  max4,
+  sum4,
+} from "./lanes";
 
 /** Positions in a split. */
 // @ts-ignore: decorator
@@ -24,7 +33,7 @@ import { exp1, exp4, halves, HALF_SCALE, madd, max4, sum4 } from "./lanes";
 export class Attend {
   kind: i32;
   flags: i32;
-  /** Queries, scaled: [row][head][D], `stride` bytes a row. */
+  /** Queries, scaled for scores of base 2: [row][head][D], `stride` bytes a row. */
   q: usize;
   stride: usize;
   /** Results, `outStride` bytes a row. */
@@ -64,11 +73,10 @@ export class Attend {
 /** Four values at `p`: f32, or f16 less a factor of 2^112. */
 // @ts-ignore: decorator
 @inline
-function four(size: usize, p: usize, high: bool): v128 {
+function four(size: usize, p: usize, high: bool, mask: v128): v128 {
   if (size == 4) return high ? v128.load(p, 16) : v128.load(p);
-  return halves(
-    high ? v128.load16x4_s(p, 8) : v128.load16x4_s(p),
-  );
+  const h = high ? v128.load16x4_s(p, 8) : v128.load16x4_s(p);
+  return halves(h, mask);
 }
 
 /** Scores of up to four queries with eight positions; `q` is [D][4], out [4][SPLIT]. */
@@ -82,6 +90,7 @@ function scoreQuad(
   dim: i32,
   out: usize,
 ): void {
+  const mask = v128.load(HALF_MASK);
   let a0 = f32x4.splat(0), b0 = a0, a1 = a0, b1 = a0;
   let a2 = a0, b2 = a0, a3 = a0, b3 = a0;
   for (
@@ -89,7 +98,7 @@ function scoreQuad(
     q < end;
     q += 16, k += size * 8
   ) {
-    const u = four(size, k, false), v = four(size, k, true);
+    const u = four(size, k, false, mask), v = four(size, k, true, mask);
     let x = v128.load32_splat(q);
     a0 = madd(u, x, a0);
     b0 = madd(v, x, b0);
@@ -147,7 +156,7 @@ function scoreFloat(n: i32, q: usize, k: usize, dim: i32, out: usize): void {
   score(n, 4, q, k, dim, out);
 }
 
-/** Adds `count` positions' V, weighted, to up to four queries; `p` is [position][4]. */
+/** Adds `count` positions' V, weighted, to up to four queries; `p` is [4][SPLIT]. */
 // @ts-ignore: decorator
 @inline
 function weighQuad(
@@ -159,6 +168,7 @@ function weighQuad(
   count: i32,
   o: usize,
 ): void {
+  const mask = v128.load(HALF_MASK);
   const row = <usize> dim * size, line = <usize> dim << 2;
   for (let d = 0; d < dim; d += 8) {
     let a0 = v128.load(o), b0 = v128.load(o, 16);
@@ -177,26 +187,26 @@ function weighQuad(
     }
     let w = p, x = v;
     for (
-      const end = p + (<usize> count << 4);
+      const end = p + (<usize> count << 2);
       w < end;
-      w += 16, x += row
+      w += 4, x += row
     ) {
-      const s = four(size, x, false), t = four(size, x, true);
+      const s = four(size, x, false, mask), t = four(size, x, true, mask);
       let y = v128.load32_splat(w);
       a0 = madd(s, y, a0);
       b0 = madd(t, y, b0);
       if (n > 1) {
-        y = v128.load32_splat(w, 4);
+        y = v128.load32_splat(w, SPLIT * 4);
         a1 = madd(s, y, a1);
         b1 = madd(t, y, b1);
       }
       if (n > 2) {
-        y = v128.load32_splat(w, 8);
+        y = v128.load32_splat(w, SPLIT * 8);
         a2 = madd(s, y, a2);
         b2 = madd(t, y, b2);
       }
       if (n > 3) {
-        y = v128.load32_splat(w, 12);
+        y = v128.load32_splat(w, SPLIT * 12);
         a3 = madd(s, y, a3);
         b3 = madd(t, y, b3);
       }
@@ -259,19 +269,19 @@ function weighFloat(
 
 /** Copies `n` (a multiple of 8) f16 to f32, less a factor of 2^112. */
 function spreadHalves(from: usize, to: usize, n: usize): void {
+  const mask = v128.load(HALF_MASK);
   for (const end = from + n * 2; from < end; from += 16, to += 32) {
-    v128.store(to, four(2, from, false));
-    v128.store(to, four(2, from, true), 16);
+    v128.store(to, four(2, from, false, mask));
+    v128.store(to, four(2, from, true, mask), 16);
   }
 }
 
 /**
- * Softmax weights of one query over a split: largest score to `state`, weights to
- * `p` with stride 4, their sum to `state + 4`.
+ * Scores of one query over a split, base 2, become softmax weights in place; the
+ * largest goes to `state`, the sum of the weights to `state + 4`.
  */
 function soften(
   s: usize,
-  p: usize,
   first: i32,
   count: i32,
   sink: i32,
@@ -280,37 +290,34 @@ function soften(
   factor: f32,
   state: usize,
 ): void {
-  const none = f32x4.splat(EMPTY);
-  const vSink = i32x4.splat(sink), vStart = i32x4.splat(start);
-  const vPos = i32x4.splat(position);
-  let index = i32x4.add(
-    i32x4.splat(first),
-    i32x4(0, 1, 2, 3),
-  );
-  let top = none;
-  for (let i: usize = 0; i < <usize> count; i += 4) {
-    const seen = v128.and(
-      i32x4.le_s(index, vPos),
-      v128.or(i32x4.ge_s(index, vStart), i32x4.lt_s(index, vSink)),
-    );
-    const x = v128.bitselect(v128.load(s + (i << 2)), none, seen);
-    v128.store(s + (i << 2), x);
-    top = f32x4.max(top, x);
-    index = i32x4.add(index, i32x4.splat(4));
+  const end = s + (<usize> count << 2);
+  let top = f32x4.splat(EMPTY);
+  if (start <= first && position >= first + count - 1) {
+    for (let p = s; p < end; p += 16) top = f32x4.max(top, v128.load(p));
+  } else {
+    const none = top, four = i32x4.splat(4);
+    const vSink = i32x4.splat(sink), vStart = i32x4.splat(start);
+    const vPos = i32x4.splat(position);
+    let index = i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3));
+    for (let p = s; p < end; p += 16) {
+      const seen = v128.and(
+        i32x4.le_s(index, vPos),
+        v128.or(i32x4.ge_s(index, vStart), i32x4.lt_s(index, vSink)),
+      );
+      const x = v128.bitselect(v128.load(p), none, seen);
+      v128.store(p, x);
+      top = f32x4.max(top, x);
+      index = i32x4.add(index, four);
+    }
   }
   const m = max4(top);
   store<f32>(state, m);
   const base = f32x4.splat(m == EMPTY ? 0 : m), f = f32x4.splat(factor);
   let sum = f32x4.splat(0);
-  for (let i: usize = 0; i < <usize> count; i += 4) {
-    let e = exp4(f32x4.sub(v128.load(s + (i << 2)), base));
+  for (let p = s; p < end; p += 16) {
+    const e = exp2of(f32x4.sub(v128.load(p), base));
     sum = f32x4.add(sum, e);
-    e = f32x4.mul(e, f);
-    const to = p + (i << 4);
-    v128.store32_lane(to, e, 0);
-    v128.store32_lane(to, e, 1, 16);
-    v128.store32_lane(to, e, 2, 32);
-    v128.store32_lane(to, e, 3, 48);
+    v128.store(p, f32x4.mul(e, f));
   }
   store<f32>(state, sum4(sum), 4);
 }
@@ -320,7 +327,7 @@ function fold(a: usize, ao: usize, b: usize, bo: usize, dim: i32): void {
   const bm = load<f32>(b);
   if (bm == EMPTY) return;
   const am = load<f32>(a), m = max(am, bm);
-  const ka = exp1(am - m), kb = exp1(bm - m);
+  const ka = exp2one(am - m), kb = exp2one(bm - m);
   store<f32>(a, m);
   store<f32>(a, load<f32>(a, 4) * ka + load<f32>(b, 4) * kb, 4);
   const va = f32x4.splat(ka), vb = f32x4.splat(kb);
@@ -349,7 +356,6 @@ function split(
   from: i32,
   qt: usize,
   sc: usize,
-  pr: usize,
   kf: usize,
   st: usize,
   o: usize,
@@ -391,7 +397,6 @@ function split(
     const r = <usize> (row + i / group) << 2;
     soften(
       sc + (<usize> (i * SPLIT) << 2),
-      pr + (<usize> ((i >> 2) * SPLIT * 4 + (i & 3)) << 2),
       from,
       count,
       load<i32>(a.sinks + r),
@@ -418,7 +423,7 @@ function split(
       v = kf;
     }
     for (let j = 0; j < quads; j++) {
-      const p = pr + (<usize> (j * SPLIT + first - from) << 4);
+      const p = sc + (<usize> (j * SPLIT * 4 + first - from) << 2);
       const n = min(4, nq - j * 4), sum = o + (<usize> (j * 4 * dim) << 2);
       if (half && !many) weighHalf(n, p, v, dim, stop - first, sum);
       else weighFloat(n, p, v, dim, stop - first, sum);
@@ -464,8 +469,7 @@ export function attend(a: Attend, thread: i32, threads: i32): void {
     }
     const qt = a.scratch + <usize> thread * a.scratchBytes;
     const sc = qt + (<usize> (pad * dim) << 2);
-    const pr = sc + (<usize> (pad * SPLIT) << 2);
-    const o = pr + (<usize> (pad * SPLIT) << 2);
+    const o = sc + (<usize> (pad * SPLIT) << 2);
     const st = o + (<usize> (pad * dim) << 2);
     const acc = st + (<usize> pad << 3);
     const kf = acc + <usize> pad * line;
@@ -487,7 +491,7 @@ export function attend(a: Attend, thread: i32, threads: i32): void {
           }
           ready = true;
         }
-        split(a, row, rows, h, s * SPLIT, qt, sc, pr, kf, st, o);
+        split(a, row, rows, h, s * SPLIT, qt, sc, kf, st, o);
         for (let i = 0; i < nq; i++) {
           const from = o + (<usize> (i * dim) << 2), state = st + (<usize> i << 3);
           if (spread) {

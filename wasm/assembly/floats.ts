@@ -4,7 +4,7 @@
 //  w  [panel][input]{ 8 outputs }      x  [tile][input]{ 4 rows } f32
 // ```
 // Eight chains of sums hide the latency of an addition.
-import { HALF_SCALE, loadBrains, loadHalves, madd } from "./lanes";
+import { HALF_MASK, HALF_SCALE, loadBrains, loadHalves, madd } from "./lanes";
 import { ADD, Product, put } from "./quants";
 
 // @ts-ignore: decorator
@@ -19,7 +19,10 @@ import { ADD, Product, put } from "./quants";
 function weights(type: i32, p: usize): v128 {
   if (type == F32) return v128.load(p);
   if (type == BF16) return loadBrains(p);
-  return f32x4.mul(loadHalves(p), f32x4.splat(HALF_SCALE));
+  return f32x4.mul(
+    loadHalves(p, v128.load(HALF_MASK)),
+    f32x4.splat(HALF_SCALE),
+  );
 }
 
 // @ts-ignore: decorator

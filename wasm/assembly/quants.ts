@@ -30,7 +30,10 @@
 // Every output adds its blocks in the same order, whatever the tile: a row's
 // result does not depend on the rows beside it.
 import {
+  FIFTH_BITS,
+  HALF_MASK,
   loadHalves,
+  LOW_NIBBLES,
   madd,
   PAIRS,
   pairs,
@@ -82,8 +85,8 @@ function blockBytes(bits: i32, half: bool, min: bool): usize {
 /** Four scales, of the low or high half of a panel, at `p`. */
 // @ts-ignore: decorator
 @inline
-function scale(half: bool, p: usize, high: usize): v128 {
-  return half ? loadHalves(p + (high << 3)) : v128.load(p + (high << 4));
+function scale(half: bool, p: usize, high: usize, mask: v128): v128 {
+  return half ? loadHalves(p + (high << 3), mask) : v128.load(p + (high << 4));
 }
 
 // @ts-ignore: decorator
@@ -149,16 +152,28 @@ function step8(mode: i32, x: v128, w: v128, s: v128): v128 {
 /** Codes of the low nibbles; `fifths` has each one's fifth bit in place. */
 // @ts-ignore: decorator
 @inline
-function lowCodes(bits: i32, v: v128, fifths: v128): v128 {
-  const c = v128.and(v, i8x16.splat(15));
-  return bits == 5 ? v128.or(c, v128.and(fifths, i8x16.splat(16))) : c;
+function lowCodes(
+  bits: i32,
+  v: v128,
+  fifths: v128,
+  low: v128,
+  fifth: v128,
+): v128 {
+  const c = v128.and(v, low);
+  return bits == 5 ? v128.or(c, v128.and(fifths, fifth)) : c;
 }
 
 /** Codes of the high nibbles. */
 // @ts-ignore: decorator
 @inline
-function highCodes(bits: i32, v: v128, fifths: v128): v128 {
-  return lowCodes(bits, i16x8.shr_u(v, 4), fifths);
+function highCodes(
+  bits: i32,
+  v: v128,
+  fifths: v128,
+  low: v128,
+  fifth: v128,
+): v128 {
+  return lowCodes(bits, i16x8.shr_u(v, 4), fifths, low, fifth);
 }
 
 /** One row: the two halves of a panel are two independent chains of sums. */
@@ -177,6 +192,8 @@ function oneRow(
 ): void {
   const nb = a.nb, add = (a.flags & ADD) != 0;
   const size = blockBytes(bits, half, min);
+  const mask = v128.load(HALF_MASK), low = v128.load(LOW_NIBBLES);
+  const fifth = v128.load(FIFTH_BITS);
   const tile = (row >> 2) * nb, lane = row & 3;
   const scales = half ? a.xs : a.xf;
   let out = a.out + row * a.stride + (<usize> from << 5);
@@ -217,18 +234,18 @@ function oneRow(
         const g = bits == 5 ? v128.load(w, 144) : s0;
         let y = v128.load32_splat(x), z = v128.load32_splat(x, 16);
         let u = v128.load(w), v = v128.load(w, 64);
-        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 4)), s0);
-        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 4)), s1);
-        s0 = step(mode, z, highCodes(bits, u, h), s0);
-        s1 = step(mode, z, highCodes(bits, v, g), s1);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 4), low, fifth), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 4), low, fifth), s1);
+        s0 = step(mode, z, highCodes(bits, u, h, low, fifth), s0);
+        s1 = step(mode, z, highCodes(bits, v, g, low, fifth), s1);
         y = v128.load32_splat(x, 4);
         z = v128.load32_splat(x, 20);
         u = v128.load(w, 16);
         v = v128.load(w, 80);
-        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 3)), s0);
-        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 3)), s1);
-        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 1)), s0);
-        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 1)), s1);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 3), low, fifth), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 3), low, fifth), s1);
+        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 1), low, fifth), s0);
+        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 1), low, fifth), s1);
         // Pair sums of 5-bit codes reach 31·127·2 a step: widened after four.
         const flush = bits == 5 && mode == PAIRS;
         const t0 = flush ? widen(mode, s0) : s0;
@@ -238,18 +255,18 @@ function oneRow(
         z = v128.load32_splat(x, 24);
         u = v128.load(w, 32);
         v = v128.load(w, 96);
-        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 2)), s0);
-        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 2)), s1);
-        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 2)), s0);
-        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 2)), s1);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 2), low, fifth), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 2), low, fifth), s1);
+        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 2), low, fifth), s0);
+        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 2), low, fifth), s1);
         y = v128.load32_splat(x, 12);
         z = v128.load32_splat(x, 28);
         u = v128.load(w, 48);
         v = v128.load(w, 112);
-        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 1)), s0);
-        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 1)), s1);
-        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 3)), s0);
-        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 3)), s1);
+        s0 = step(mode, y, lowCodes(bits, u, i32x4.shl(h, 1), low, fifth), s0);
+        s1 = step(mode, y, lowCodes(bits, v, i32x4.shl(g, 1), low, fifth), s1);
+        s0 = step(mode, z, highCodes(bits, u, i32x4.shr_u(h, 3), low, fifth), s0);
+        s1 = step(mode, z, highCodes(bits, v, i32x4.shr_u(g, 3), low, fifth), s1);
         s0 = widen(mode, s0);
         s1 = widen(mode, s1);
         if (flush) {
@@ -261,8 +278,8 @@ function oneRow(
       const d = w + scalesAt(bits), m = d + (half ? 16 : 32);
       s0 = less(s0, off, xi);
       s1 = less(s1, off, xi);
-      c0 = close(c0, s0, scale(half, d, 0), min ? scale(half, m, 0) : c0, min, xs);
-      c1 = close(c1, s1, scale(half, d, 1), min ? scale(half, m, 1) : c1, min, xs);
+      c0 = close(c0, s0, scale(half, d, 0, mask), min ? scale(half, m, 0, mask) : c0, min, xs);
+      c1 = close(c1, s1, scale(half, d, 1, mask), min ? scale(half, m, 1, mask) : c1, min, xs);
       xs += 32;
       xi += 16;
     }
@@ -288,6 +305,8 @@ function fourRows(
 ): void {
   const nb = a.nb, size = blockBytes(bits, half, min);
   const codes: usize = bits == 8 ? 128 : 64;
+  const mask = v128.load(HALF_MASK), low = v128.load(LOW_NIBBLES);
+  const fifth = v128.load(FIFTH_BITS);
   let w = a.w + panel * nb * size;
   let x = a.xq + tile * nb * 128;
   let xs = (half ? a.xs : a.xf) + tile * nb * 32, xi = a.xi + tile * nb * 16;
@@ -307,7 +326,7 @@ function fourRows(
     } else if (bits == 4) {
       for (const stop = q + 64; q < stop; q += 16, x += 4) {
         const v = v128.load(q);
-        const lo = lowCodes(4, v, v), hi = highCodes(4, v, v);
+        const lo = lowCodes(4, v, v, low, fifth), hi = highCodes(4, v, v, low, fifth);
         s0 = step(mode, v128.load32_splat(x), lo, s0);
         s1 = step(mode, v128.load32_splat(x, 32), lo, s1);
         s2 = step(mode, v128.load32_splat(x, 64), lo, s2);
@@ -326,7 +345,7 @@ function fourRows(
       let h = v128.load(w + (high << 4), 128), g = i32x4.shl(h, 4);
       for (const stop = q + 64; q < stop; q += 32, x += 8) {
         let v = v128.load(q);
-        let lo = lowCodes(5, v, g), hi = highCodes(5, v, h);
+        let lo = lowCodes(5, v, g, low, fifth), hi = highCodes(5, v, h, low, fifth);
         let t0 = mode == PAIRS ? i32x4.splat(0) : s0;
         let t1 = mode == PAIRS ? i32x4.splat(0) : s1;
         let t2 = mode == PAIRS ? i32x4.splat(0) : s2;
@@ -340,8 +359,8 @@ function fourRows(
         t2 = step(mode, v128.load32_splat(x, 80), hi, t2);
         t3 = step(mode, v128.load32_splat(x, 112), hi, t3);
         v = v128.load(q, 16);
-        lo = lowCodes(5, v, i32x4.shr_u(g, 1));
-        hi = highCodes(5, v, i32x4.shr_u(h, 1));
+        lo = lowCodes(5, v, i32x4.shr_u(g, 1), low, fifth);
+        hi = highCodes(5, v, i32x4.shr_u(h, 1), low, fifth);
         t0 = step(mode, v128.load32_splat(x, 4), lo, t0);
         t1 = step(mode, v128.load32_splat(x, 36), lo, t1);
         t2 = step(mode, v128.load32_splat(x, 68), lo, t2);
@@ -360,8 +379,8 @@ function fourRows(
       x += 112;
     }
     const at = w + scalesAt(bits);
-    const d = scale(half, at, high);
-    const m = min ? scale(half, at + (half ? 16 : 32), high) : d;
+    const d = scale(half, at, high, mask);
+    const m = min ? scale(half, at + (half ? 16 : 32), high, mask) : d;
     c0 = close(c0, less(s0, off, xi), d, m, min, xs);
     c1 = close(c1, less(s1, off, xi + 4), d, m, min, xs + 4);
     c2 = close(c2, less(s2, off, xi + 8), d, m, min, xs + 8);

@@ -1,6 +1,6 @@
 // Operations on rows of activations: norms, quantisation, rotary positions, gates.
 import { attend, Attend, mergeRow } from "./attention";
-import { exp4, madd, HALF_SCALE, sum4, toHalves } from "./lanes";
+import { exp2of, HALF_SCALE, madd, sum4, toHalves } from "./lanes";
 
 /** Where a row of activations is written for the matrices that read it. */
 @unmanaged
@@ -166,22 +166,24 @@ export function mergeRows(a: Row, thread: i32, from: i32, to: i32): void {
 
 /** x = act(x) · up for values [from, to) of every row, in its readers' forms. */
 export function gateRows(a: Row, from: usize, to: usize): void {
-  const rows = load<i32>(a.rows), one = f32x4.splat(1);
+  const rows = load<i32>(a.rows), gelu = (a.flags & GELU) != 0;
+  const one = f32x4.splat(1), zero = f32x4.splat(0);
+  const toLog2 = f32x4.splat(-1.44269504), cubic = f32x4.splat(0.044715);
+  const root = f32x4.splat(1.5957691216057308);
   for (let r = 0; r < rows; r++) {
     const x = a.x + <usize> r * a.stride, up = a.up + <usize> r * a.stride;
     for (let i = from << 2; i < to << 2; i += 16) {
       const g = v128.load(x + i);
-      let e = f32x4.neg(g);
-      if (a.flags & GELU) {
-        // tanh form: x / (1 + exp(-2·sqrt(2/π)·(x + 0.044715·x³)))
-        const inner = madd(
-          f32x4.mul(f32x4.mul(g, g), g),
-          f32x4.splat(0.044715),
-          g,
-        );
-        e = f32x4.mul(inner, f32x4.splat(-1.5957691216057308));
+      // x / (1 + exp(-x)), or for the tanh form of GELU
+      // x / (1 + exp(-2·sqrt(2/π)·(x + 0.044715·x³))). With e = exp(-|…|), which
+      // cannot overflow, that is x / (1 + e) or x·e / (1 + e).
+      let inner = g;
+      if (gelu) {
+        inner = f32x4.mul(madd(f32x4.mul(f32x4.mul(g, g), g), cubic, g), root);
       }
-      const y = f32x4.div(g, f32x4.add(one, exp4(e)));
+      const e = exp2of(f32x4.mul(f32x4.abs(inner), toLog2));
+      const top = v128.bitselect(e, one, f32x4.lt(inner, zero));
+      const y = f32x4.mul(f32x4.div(top, f32x4.add(one, e)), g);
       v128.store(x + i, f32x4.mul(y, v128.load(up + i)));
     }
     emit(a, x, r, from, to);
@@ -206,7 +208,7 @@ export class Turn {
   qNorm: usize;
   kNorm: usize;
   eps: f32;
-  /** Scores' factor, already times 2^112 for an f16 cache. */
+  /** Scores' factor, times log2(e), and times 2^112 for an f16 cache. */
   scale: f32;
   table: usize;
   tableStride: usize;
