@@ -41,7 +41,7 @@ export function fits(load: Load, s: RequestState, cache: KVCache): boolean {
 /** Opens the request's sequence, with what is cached of it. */
 export function start(s: RequestState, cache: KVCache): void {
   const { seq, cached } = cache.open(s.history.subarray(0, s.length), {
-    reuse: s.request.logits !== "all",
+    reuse: (s.request.logits ?? "last") === "last",
   });
   s.seq = seq;
   s.computed = cached;

@@ -226,7 +226,7 @@ export class Scheduler {
     };
   }
 
-  #validate({ id, prompt, maxTokens }: GenRequest): void {
+  #validate({ id, prompt, maxTokens, logits }: GenRequest): void {
     const { maxLength = Infinity } = this.#options;
     if (this.#states.has(id)) {
       throw new TypeError(`Cannot add request "${id}": the id is in use`);
@@ -239,6 +239,16 @@ export class Scheduler {
     if (!Number.isInteger(maxTokens) || maxTokens < 0) {
       throw new RangeError(
         `Cannot add request "${id}": maxTokens is ${maxTokens}, a whole number from 0 is wanted`,
+      );
+    }
+    if (
+      typeof logits === "number" &&
+      !(Number.isInteger(logits) && logits >= 0 && logits < prompt.length)
+    ) {
+      throw new RangeError(
+        `Cannot add request "${id}": logits are wanted from position ${logits}, its prompt has 0 to ${
+          prompt.length - 1
+        }`,
       );
     }
     if (prompt.length + maxTokens > maxLength) {

@@ -198,6 +198,39 @@ Deno.test("Scheduler keeps to maxWanted where one request takes all of them", as
   assert.deepEqual(d.rows.get("tiny"), [1]);
 });
 
+Deno.test("Scheduler wants the rows from a position on, in steps as full as they can be", async () => {
+  for (const [wanted, chunks] of [[5, [7, 6, 5, 5]], [64, [7, 7, 7, 2]]]) {
+    for (const from of [0, 1, 8, 22]) {
+      const d = await schedulerDriver([layoutPlugin(4), indexPlugin()], {
+        rows: 7,
+        wanted: wanted as number,
+      });
+      d.scheduler.add(request("warm", 23, 1));
+      d.drain();
+      d.scheduler.add({ ...request("some", 23, 2), logits: from });
+      const steps: number[] = [];
+      for (;;) {
+        const plan = d.scheduler.step();
+        if (plan === undefined) break;
+        steps.push(plan.rows);
+        d.run(plan);
+        d.keep(d.scheduler.done(plan));
+      }
+      const rows = Array.from({ length: 24 - from }, (_, i) => from + i);
+      assert.deepEqual(d.rows.get("some"), rows);
+      if (from === 8) assert.deepEqual(steps, [...chunks as number[], 1]);
+      assertAlone(d, [request("some", 23, 2)]);
+    }
+  }
+  const d = await schedulerDriver([layoutPlugin(4)]);
+  for (const logits of [-1, 23, 0.5, NaN]) {
+    assert.throws(
+      () => d.scheduler.add({ ...request("bad", 23, 1), logits }),
+      /its prompt has 0 to 22/,
+    );
+  }
+});
+
 Deno.test("Scheduler begins a lone request anew where its blocks lie badly", async () => {
   // Blocks of 16 (two in a slab) and of 512 bytes: 130 positions are 65 and 3.
   const budgetBytes = 66 * 16 + 3 * 512;

@@ -17,10 +17,11 @@ export interface GenRequest {
   /** Higher is sooner, for admissions that look at it. Default 0. */
   readonly priority?: number;
   /**
-   * Rows of the prompt whose logits are wanted, default "last". "all" computes
-   * every row even where a cached prefix would do.
+   * Rows of the prompt whose logits are wanted, default "last"; a number: those
+   * from this position on. "all" and a number compute every row even where a
+   * cached prefix would do.
    */
-  readonly logits?: "last" | "all";
+  readonly logits?: "last" | "all" | number;
 }
 
 /** The rows of one request in a step. Valid until the next `step()`. */

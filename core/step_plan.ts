@@ -79,10 +79,12 @@ export class Plan implements StepPlan {
     const prompt = s.request.prompt.length;
     const left = maxWanted - this.wanted;
     let rows = Math.min(maxRows - this.rows, chunk, s.length - s.computed);
-    const every = s.request.logits === "all" && s.computed < prompt;
+    const first = Math.max(s.computed, firstWanted(s.request));
+    const every = first < prompt;
     // The rows that want logits stay together at the end of the entry.
-    if (every) rows = Math.min(rows, prompt - s.computed, left);
-    else if (left === 0 && s.computed + rows === s.length) rows--;
+    if (every) {
+      rows = Math.min(rows, prompt - s.computed, first - s.computed + left);
+    } else if (left === 0 && s.computed + rows === s.length) rows--;
     if (rows < 1) return;
     const whole = s.computed + rows === s.length;
     const e = this.entries[this.count] ??= new Entry();
@@ -94,7 +96,7 @@ export class Plan implements StepPlan {
     e.rows = rows;
     e.start = s.computed;
     e.wantedAt = this.wanted;
-    e.wanted = every ? rows : whole ? 1 : 0;
+    e.wanted = every ? Math.max(0, s.computed + rows - first) : whole ? 1 : 0;
     e.samples = whole && s.produced < s.request.maxTokens;
     e.tokens = s.history;
     e.from = s.computed;
@@ -103,6 +105,11 @@ export class Plan implements StepPlan {
     this.rows += rows;
     this.wanted += e.wanted;
   }
+}
+
+/** First position of a prompt whose logits are wanted beside the last's. */
+function firstWanted({ logits = "last" }: GenRequest): number {
+  return logits === "last" ? Infinity : logits === "all" ? 0 : logits;
 }
 
 /** Writes the rows whose logits a plan wants into the batch. */

@@ -12,11 +12,13 @@ import type { Scheduler } from "../core/scheduler.ts";
 import { type ChatMessage, renderChat } from "../models/chat_template.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 import { Generation } from "./generation.ts";
-import { LogitsJob } from "./logits.ts";
+import { LogitsJob, type VisitLogits } from "./logits.ts";
 import { Loop } from "./loop.ts";
 import type { GenerateOptions, GeneratePart } from "./options.ts";
 import { Sampler } from "./sampler.ts";
 import { StopText } from "./stop_text.ts";
+
+export type { VisitLogits } from "./logits.ts";
 
 /** Everything an engine is put together from. */
 export interface EngineParts {
@@ -44,6 +46,14 @@ export interface MemoryReport {
 export interface LogitsOptions {
   /** Default "last". */
   readonly rows?: "last" | "all" | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Which rows `eachLogits()` visits. */
+export interface EachLogitsOptions {
+  /** Position of the first. Default 0. */
+  readonly from?: number | undefined;
+  /** Ends the request; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -143,27 +153,55 @@ export class Engine implements AsyncDisposable {
     ids: readonly number[],
     { rows = "last", signal }: LogitsOptions = {},
   ): Promise<Float32Array> {
+    const { vocab } = this.spec;
+    const first = rows === "all" ? 0 : Math.max(0, ids.length - 1);
+    let out = new Float32Array(0);
+    await this.#visitLogits(ids, rows, first, (position, logits) => {
+      if (position === first) {
+        out = new Float32Array((ids.length - first) * vocab);
+      }
+      out.set(logits, (position - first) * vocab);
+    }, signal);
+    return out;
+  }
+
+  /**
+   * Shows `visit` the logits after each of `ids` from position `from` on, as
+   * they are computed: for texts whose logits would not fit in one array.
+   *
+   * @throws {RangeError} as `logits()` does, or for a `from` outside the list.
+   */
+  async eachLogits(
+    ids: readonly number[],
+    visit: VisitLogits,
+    { from = 0, signal }: EachLogitsOptions = {},
+  ): Promise<void> {
+    await this.#visitLogits(ids, from, from, visit, signal);
+  }
+
+  async #visitLogits(
+    ids: readonly number[],
+    logits: "last" | "all" | number,
+    first: number,
+    visit: VisitLogits,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     signal?.throwIfAborted();
     this.#checkTokens(ids);
     if (ids.length > this.context) throw this.#tooLong(ids.length);
-    const first = rows === "all" ? 0 : ids.length - 1;
-    const job = new LogitsJob(
-      `logits-${this.#requests++}`,
-      first,
-      ids.length - first,
-      this.spec.vocab,
-    );
+    const job = new LogitsJob(`logits-${this.#requests++}`, first, visit);
     const { id } = job;
-    this.#loop.add({ id, prompt: ids, maxTokens: 0, logits: rows }, job);
+    this.#loop.add({ id, prompt: ids, maxTokens: 0, logits }, job);
     const abort = (): void => this.#loop.abort(id);
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      return await job.done;
+      await job.done;
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
+      this.#loop.abort(id);
     }
   }
 

@@ -7,51 +7,67 @@ import type { StepResult } from "../core/backend.ts";
 import type { FinishReason, StepEntry } from "../core/scheduler_types.ts";
 import type { Job } from "./job.ts";
 
-/** Copies wanted rows out of the steps that compute them. */
+/**
+ * Called with each row as it is computed, positions ascending. `logits` is the
+ * backend's own memory: it holds until the call returns.
+ */
+export type VisitLogits = (position: number, logits: Float32Array) => void;
+
+/** Shows wanted rows to a visitor in the steps that compute them. */
 export class LogitsJob implements Job {
+  /** The request's. */
   readonly id: string;
+  /** None: rows are looked at whole. */
   readonly top = 0;
-  /** Resolves to rows × vocabulary, row-major. */
-  readonly done: Promise<Float32Array>;
-  readonly #out: Float32Array;
-  readonly #vocab: number;
-  readonly #first: number;
-  #resolve!: (out: Float32Array) => void;
-  #reject!: (error: Error) => void;
+  /** Resolves when every row was shown. */
+  readonly done: Promise<void>;
+  readonly #visit: VisitLogits;
+  /** Position of the next row; a request that gave way computes some again. */
+  #next: number;
+  #failed = false;
+  #resolve!: () => void;
+  #reject!: (error: unknown) => void;
 
   /** @param first Position of the first row wanted. */
-  constructor(id: string, first: number, rows: number, vocab: number) {
+  constructor(id: string, first: number, visit: VisitLogits) {
     this.id = id;
-    this.#first = first;
-    this.#vocab = vocab;
-    this.#out = new Float32Array(rows * vocab);
+    this.#next = first;
+    this.#visit = visit;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
+  /** See {@linkcode Job}. A visitor that throws ends its own request only. */
   rows(entry: StepEntry, result: StepResult): void {
     const position = entry.start + entry.rows - entry.wanted;
-    for (let k = 0; k < entry.wanted; k++) {
-      const row = position + k - this.#first;
-      if (row < 0) continue;
-      this.#out.set(result.logits(entry.wantedAt + k), row * this.#vocab);
+    for (let k = 0; k < entry.wanted && !this.#failed; k++) {
+      if (position + k !== this.#next) continue;
+      try {
+        this.#visit(this.#next++, result.logits(entry.wantedAt + k));
+      } catch (error) {
+        this.#failed = true;
+        this.#reject(error);
+      }
     }
   }
 
+  /** Never called. */
   sample(): number {
     throw new TypeError("Cannot sample: only logits were asked for");
   }
 
+  /** Never called. */
   take(): boolean {
     return true;
   }
 
+  /** See {@linkcode Job}. */
   ended(reason: FinishReason, error: Error | undefined): void {
     if (error !== undefined) this.#reject(error);
     else if (reason === "aborted") {
       this.#reject(new DOMException("The request was ended", "AbortError"));
-    } else this.#resolve(this.#out);
+    } else this.#resolve();
   }
 }

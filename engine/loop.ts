@@ -73,42 +73,48 @@ export class Loop {
   async #run(): Promise<void> {
     // Requests that come in one go begin together.
     await undefined;
-    while (!this.#scheduler.idle) {
-      const plan = this.#scheduler.step();
-      if (plan === undefined) {
-        this.#report(this.#scheduler.ended());
-        if (this.#scheduler.idle) return;
-        this.#fail(
-          new Error("Cannot go on: requests wait and none of them can run"),
-        );
-        return;
-      }
-      try {
-        const loading = this.#cache.load(plan.reservation);
-        if (loading !== undefined) await loading;
-        this.#fill(plan);
-        const result = await this.#backend.run();
-        for (let i = 0; i < plan.count; i++) {
-          const entry = plan.entries[i]!;
-          const job = this.#jobs.get(entry.request.id);
-          if (job === undefined) {
-            plan.sampled[i] = 0;
-            continue;
-          }
-          job.rows(entry, result);
-          if (!entry.samples) continue;
-          const token = job.sample(entry, result);
-          plan.sampled[i] = token;
-          plan.stops[i] = job.take(token) ? 1 : 0;
+    try {
+      while (!this.#scheduler.idle) {
+        const plan = this.#scheduler.step();
+        if (plan === undefined) {
+          this.#report(this.#scheduler.ended());
+          if (this.#scheduler.idle) return;
+          throw new Error(
+            "Cannot go on: requests wait and none of them can run",
+          );
         }
-      } catch (error) {
-        this.#report(this.#scheduler.cancel(plan));
-        this.#fail(error as Error);
-        return;
+        await this.#step(plan);
+        this.#afterStep?.();
       }
-      this.#report(this.#scheduler.done(plan));
-      this.#afterStep?.();
+    } catch (error) {
+      this.#fail(error as Error);
     }
+  }
+
+  async #step(plan: StepPlan): Promise<void> {
+    try {
+      const loading = this.#cache.load(plan.reservation);
+      if (loading !== undefined) await loading;
+      this.#fill(plan);
+      const result = await this.#backend.run();
+      for (let i = 0; i < plan.count; i++) {
+        const entry = plan.entries[i]!;
+        const job = this.#jobs.get(entry.request.id);
+        if (job === undefined) {
+          plan.sampled[i] = 0;
+          continue;
+        }
+        job.rows(entry, result);
+        if (!entry.samples) continue;
+        const token = job.sample(entry, result);
+        plan.sampled[i] = token;
+        plan.stops[i] = job.take(token) ? 1 : 0;
+      }
+    } catch (error) {
+      this.#report(this.#scheduler.cancel(plan));
+      throw error;
+    }
+    this.#report(this.#scheduler.done(plan));
   }
 
   #fill(plan: StepPlan): void {
@@ -137,7 +143,7 @@ export class Loop {
     }
   }
 
-  /** A backend that failed will not work again: everyone hears why. */
+  /** What failed will not work again: everyone hears why, now and later. */
   #fail(error: Error): void {
     this.#failure = error;
     for (const id of [...this.#jobs.keys()]) {

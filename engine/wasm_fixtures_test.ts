@@ -47,7 +47,6 @@ const WAYS: Readonly<Record<string, WasmCut>> = {
   "three threads": { ...WHOLE, threads: 3 },
   "chunks of 7, then one at a time": { ...WHOLE, chunk: 7, decode: 60 },
   "chunks of 33, blocks of 8": { blockTokens: 8, chunk: 33 },
-  "i32 sums (mode 1)": { ...WHOLE, mode: 1 },
 };
 
 Deno.test({

@@ -28,6 +28,7 @@ import {
   ropeKey,
 } from "./program.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
+import { checkWidths } from "./widths.ts";
 import { CONTROL_BYTES, Workers } from "./workers.ts";
 
 /** Settings of the CPU backend. */
@@ -70,12 +71,14 @@ const MOST_BLOCK_TOKENS = 256;
 /**
  * Loads a model's weights and starts the workers.
  *
- * Throws a `NoRoom` where the weights or activations exceed `bytes`, an Error
+ * Throws a `ModelError` for widths the kernels cannot lay out, a `NoRoom` where
+ * the weights or activations exceed `bytes`, an Error
  * with the worker's cause where reading fails, and the signal's reason.
  */
 export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
   const { spec, context, exact = false, signal } = options;
   signal?.throwIfAborted();
+  checkWidths(options.paths[0] ?? spec.id, spec);
   const threads = options.threads ?? navigator.hardwareConcurrency;
   const memory = new WasmMemory(options.bytes ?? MAX_BYTES);
   const limits: BackendLimits = {

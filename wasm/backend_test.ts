@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ModelError } from "../core/errors.ts";
 import { Ledger } from "../core/ledger.ts";
 import { backendLaws } from "../core/testing/backend_laws.ts";
 import { Driver, driveSequence } from "../core/testing/drive.ts";
@@ -54,8 +55,8 @@ const ODD: readonly RandomModel[] = [
     norms: true,
     tied: true,
     layers: [
-      { qHeads: 1, kvHeads: 1, headDim: 40, ffn: 4, window: 1 },
-      { qHeads: 5, kvHeads: 5, headDim: 8, ffn: 36, activation: "gelu" },
+      { qHeads: 1, kvHeads: 1, headDim: 40, ffn: 8, window: 1 },
+      { qHeads: 5, kvHeads: 5, headDim: 8, ffn: 56, activation: "gelu" },
     ],
   }),
   randomModel({
@@ -65,7 +66,7 @@ const ODD: readonly RandomModel[] = [
       qHeads: 8,
       kvHeads: 2,
       headDim: 16,
-      ffn: 68,
+      ffn: 72,
       window: 9,
       rope: { style: "neighbours", base: 500, divide: 4, dims: 8 },
     }],
@@ -181,6 +182,22 @@ Deno.test("WasmBackend.bind() refuses groups that do not cover the layers, and a
   wasm.bind([{ layers: [0], shape }], 4);
   assert.throws(() => wasm.bind([{ layers: [0], shape }], 4), TypeError);
   assert.ok(spec.layers.length === 1);
+});
+
+Deno.test("createWasm() refuses widths that are no whole panels", async () => {
+  const layer = { qHeads: 1, kvHeads: 1, headDim: 8, ffn: 8 };
+  const bad: [Parameters<typeof randomModel>[0], RegExp][] = [
+    [{ hidden: 36, layers: [layer] }, /embedding length is 36/],
+    [{ hidden: 32, layers: [layer, { ...layer, ffn: 68 }] }, /layer 1 is 68/],
+    [{ hidden: 32, layers: [{ ...layer, headDim: 12 }] }, /head size .* 12/],
+  ];
+  for (const [options, message] of bad) {
+    await assert.rejects(() => make(randomModel(options)), (error: Error) => {
+      assert.ok(error instanceof ModelError);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
 });
 
 Deno.test("createWasm() says which bytes are missing where the budget is too small", async () => {

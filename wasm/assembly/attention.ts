@@ -15,6 +15,9 @@
 // at fixed positions, positions it cannot see weigh exactly 0, and partial results
 // merge in ascending order whether one worker held them all or many.
 import {
+  EXP_LEAST,
+  EXP_ROUND,
+  EXP_TERMS,
   exp2of,
   exp2one,
   HALF_MASK,
@@ -313,9 +316,14 @@ function soften(
   const m = max4(top);
   store<f32>(state, m);
   const base = f32x4.splat(m == EMPTY ? 0 : m), f = f32x4.splat(factor);
+  const least = v128.load(EXP_LEAST), round = v128.load(EXP_ROUND);
+  const c5 = v128.load(EXP_TERMS), c4 = v128.load(EXP_TERMS, 16);
+  const c3 = v128.load(EXP_TERMS, 32), c2 = v128.load(EXP_TERMS, 48);
+  const c1 = v128.load(EXP_TERMS, 64), c0 = v128.load(EXP_TERMS, 80);
   let sum = f32x4.splat(0);
   for (let p = s; p < end; p += 16) {
-    const e = exp2of(f32x4.sub(v128.load(p), base));
+    const x = f32x4.sub(v128.load(p), base);
+    const e = exp2of(x, least, round, c5, c4, c3, c2, c1, c0);
     sum = f32x4.add(sum, e);
     v128.store(p, f32x4.mul(e, f));
   }

@@ -154,21 +154,31 @@ export function max4(v: v128): f32 {
  *
  * Adding 1.5·2^23 rounds x to a whole number n, which then stands in the low bits
  * of the sum; the rest r = x - n goes through a polynomial of degree 5, and n is
- * added to the exponent field.
+ * added to the exponent field. The constants are those at EXP_LEAST and beyond,
+ * loaded by the caller before its loop.
  */
 // @ts-ignore: decorator
 @inline
-export function exp2of(x: v128): v128 {
-  const least = v128.load(EXP_LEAST), round = v128.load(EXP_ROUND);
+export function exp2of(
+  x: v128,
+  least: v128,
+  round: v128,
+  c5: v128,
+  c4: v128,
+  c3: v128,
+  c2: v128,
+  c1: v128,
+  c0: v128,
+): v128 {
   const low = f32x4.lt(x, least);
   x = f32x4.max(x, least);
   const t = f32x4.add(x, round);
   const r = f32x4.sub(x, f32x4.sub(t, round));
-  let p = madd(v128.load(EXP_TERMS), r, v128.load(EXP_TERMS, 16));
-  p = madd(p, r, v128.load(EXP_TERMS, 32));
-  p = madd(p, r, v128.load(EXP_TERMS, 48));
-  p = madd(p, r, v128.load(EXP_TERMS, 64));
-  p = madd(p, r, v128.load(EXP_TERMS, 80));
+  let p = madd(c5, r, c4);
+  p = madd(p, r, c3);
+  p = madd(p, r, c2);
+  p = madd(p, r, c1);
+  p = madd(p, r, c0);
   return v128.andnot(i32x4.add(p, i32x4.shl(t, 23)), low);
 }
 
@@ -176,5 +186,18 @@ export function exp2of(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function exp2one(x: f32): f32 {
-  return f32x4.extract_lane(exp2of(f32x4.splat(x)), 0);
+  return f32x4.extract_lane(
+    exp2of(
+      f32x4.splat(x),
+      v128.load(EXP_LEAST),
+      v128.load(EXP_ROUND),
+      v128.load(EXP_TERMS),
+      v128.load(EXP_TERMS, 16),
+      v128.load(EXP_TERMS, 32),
+      v128.load(EXP_TERMS, 48),
+      v128.load(EXP_TERMS, 64),
+      v128.load(EXP_TERMS, 80),
+    ),
+    0,
+  );
 }

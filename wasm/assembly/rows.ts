@@ -1,6 +1,15 @@
 // Operations on rows of activations: norms, quantisation, rotary positions, gates.
 import { attend, Attend, mergeRow } from "./attention";
-import { exp2of, HALF_SCALE, madd, sum4, toHalves } from "./lanes";
+import {
+  EXP_LEAST,
+  EXP_ROUND,
+  EXP_TERMS,
+  exp2of,
+  HALF_SCALE,
+  madd,
+  sum4,
+  toHalves,
+} from "./lanes";
 
 /** Where a row of activations is written for the matrices that read it. */
 @unmanaged
@@ -170,6 +179,10 @@ export function gateRows(a: Row, from: usize, to: usize): void {
   const one = f32x4.splat(1), zero = f32x4.splat(0);
   const toLog2 = f32x4.splat(-1.44269504), cubic = f32x4.splat(0.044715);
   const root = f32x4.splat(1.5957691216057308);
+  const least = v128.load(EXP_LEAST), round = v128.load(EXP_ROUND);
+  const c5 = v128.load(EXP_TERMS), c4 = v128.load(EXP_TERMS, 16);
+  const c3 = v128.load(EXP_TERMS, 32), c2 = v128.load(EXP_TERMS, 48);
+  const c1 = v128.load(EXP_TERMS, 64), c0 = v128.load(EXP_TERMS, 80);
   for (let r = 0; r < rows; r++) {
     const x = a.x + <usize> r * a.stride, up = a.up + <usize> r * a.stride;
     for (let i = from << 2; i < to << 2; i += 16) {
@@ -181,7 +194,8 @@ export function gateRows(a: Row, from: usize, to: usize): void {
       if (gelu) {
         inner = f32x4.mul(madd(f32x4.mul(f32x4.mul(g, g), g), cubic, g), root);
       }
-      const e = exp2of(f32x4.mul(f32x4.abs(inner), toLog2));
+      const z = f32x4.mul(f32x4.abs(inner), toLog2);
+      const e = exp2of(z, least, round, c5, c4, c3, c2, c1, c0);
       const top = v128.bitselect(e, one, f32x4.lt(inner, zero));
       const y = f32x4.mul(f32x4.div(top, f32x4.add(one, e)), g);
       v128.store(x + i, f32x4.mul(y, v128.load(up + i)));
