@@ -96,12 +96,13 @@ function scoreQuad(
   const mask = v128.load(HALF_MASK);
   let a0 = f32x4.splat(0), b0 = a0, a1 = a0, b1 = a0;
   let a2 = a0, b2 = a0, a3 = a0, b3 = a0;
+  // Two dimensions a turn; their number is a multiple of eight.
   for (
     const end = q + (<usize> dim << 4);
     q < end;
-    q += 16, k += size * 8
+    q += 32, k += size * 16
   ) {
-    const u = four(size, k, false, mask), v = four(size, k, true, mask);
+    let u = four(size, k, false, mask), v = four(size, k, true, mask);
     let x = v128.load32_splat(q);
     a0 = madd(u, x, a0);
     b0 = madd(v, x, b0);
@@ -117,6 +118,26 @@ function scoreQuad(
     }
     if (n > 3) {
       x = v128.load32_splat(q, 12);
+      a3 = madd(u, x, a3);
+      b3 = madd(v, x, b3);
+    }
+    u = four(size, k + size * 8, false, mask);
+    v = four(size, k + size * 8, true, mask);
+    x = v128.load32_splat(q, 16);
+    a0 = madd(u, x, a0);
+    b0 = madd(v, x, b0);
+    if (n > 1) {
+      x = v128.load32_splat(q, 20);
+      a1 = madd(u, x, a1);
+      b1 = madd(v, x, b1);
+    }
+    if (n > 2) {
+      x = v128.load32_splat(q, 24);
+      a2 = madd(u, x, a2);
+      b2 = madd(v, x, b2);
+    }
+    if (n > 3) {
+      x = v128.load32_splat(q, 28);
       a3 = madd(u, x, a3);
       b3 = madd(v, x, b3);
     }
@@ -189,12 +210,50 @@ function weighQuad(
       b3 = v128.load(o + line * 3, 16);
     }
     let w = p, x = v;
-    for (
-      const end = p + (<usize> count << 2);
-      w < end;
-      w += 4, x += row
-    ) {
-      const s = four(size, x, false, mask), t = four(size, x, true, mask);
+    const end = p + (<usize> count << 2);
+    for (; w + 4 < end; w += 8, x += row * 2) {
+      let s = four(size, x, false, mask), t = four(size, x, true, mask);
+      let y = v128.load32_splat(w);
+      a0 = madd(s, y, a0);
+      b0 = madd(t, y, b0);
+      if (n > 1) {
+        y = v128.load32_splat(w, SPLIT * 4);
+        a1 = madd(s, y, a1);
+        b1 = madd(t, y, b1);
+      }
+      if (n > 2) {
+        y = v128.load32_splat(w, SPLIT * 8);
+        a2 = madd(s, y, a2);
+        b2 = madd(t, y, b2);
+      }
+      if (n > 3) {
+        y = v128.load32_splat(w, SPLIT * 12);
+        a3 = madd(s, y, a3);
+        b3 = madd(t, y, b3);
+      }
+      s = four(size, x + row, false, mask);
+      t = four(size, x + row, true, mask);
+      y = v128.load32_splat(w, 4);
+      a0 = madd(s, y, a0);
+      b0 = madd(t, y, b0);
+      if (n > 1) {
+        y = v128.load32_splat(w, SPLIT * 4 + 4);
+        a1 = madd(s, y, a1);
+        b1 = madd(t, y, b1);
+      }
+      if (n > 2) {
+        y = v128.load32_splat(w, SPLIT * 8 + 4);
+        a2 = madd(s, y, a2);
+        b2 = madd(t, y, b2);
+      }
+      if (n > 3) {
+        y = v128.load32_splat(w, SPLIT * 12 + 4);
+        a3 = madd(s, y, a3);
+        b3 = madd(t, y, b3);
+      }
+    }
+    if (w < end) {
+      let s = four(size, x, false, mask), t = four(size, x, true, mask);
       let y = v128.load32_splat(w);
       a0 = madd(s, y, a0);
       b0 = madd(t, y, b0);
