@@ -5,7 +5,7 @@
  */
 import type { Backend } from "../core/backend.ts";
 import { createCache } from "../core/cache.ts";
-import { type ModelSpec, modelShape } from "../core/model.ts";
+import { modelShape, type ModelSpec } from "../core/model.ts";
 import { compilePlan } from "../core/plan.ts";
 import { createScheduler } from "../core/scheduler.ts";
 import { Engine } from "./engine.ts";
@@ -167,7 +167,10 @@ async function createBackend(
 }
 
 function checkOptions(options: LoadOptions): void {
-  const whole = (name: "threads" | "chunk" | "parallel", most: number): void => {
+  const whole = (
+    name: "threads" | "chunk" | "parallel",
+    most: number,
+  ): void => {
     const value = options[name];
     if (value === undefined) return;
     if (Number.isInteger(value) && value >= 1 && value <= most) return;

@@ -225,9 +225,9 @@ function settings(o: SamplingOptions): Settings {
     return value;
   };
   for (const [id, bias] of Object.entries(o.logitBias ?? {})) {
-    if (typeof bias !== "number" || Number.isNaN(bias)) {
+    if (typeof bias !== "number" || !(bias < Infinity)) {
       throw new RangeError(
-        `Cannot sample with "logitBias" ${bias} for token "${id}": a number is wanted`,
+        `Cannot sample with "logitBias" ${bias} for token "${id}": a number below Infinity is wanted`,
       );
     }
   }

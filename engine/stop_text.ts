@@ -33,10 +33,13 @@ export class StopText {
     if (this.stopped) return "";
     if (this.#stops.length === 0) return text;
     const all = this.#held + text;
-    let cut = -1;
+    // The one that is complete first, so that it matters not how the text comes.
+    let cut = -1, first = Infinity;
     for (const stop of this.#stops) {
-      const at = all.indexOf(stop);
-      if (at >= 0 && (cut < 0 || at < cut)) cut = at;
+      const at = all.indexOf(stop), end = at + stop.length;
+      if (at < 0 || end > first || (end === first && at > cut)) continue;
+      cut = at;
+      first = end;
     }
     if (cut >= 0) {
       this.stopped = true;

@@ -13,10 +13,12 @@ import type {
 } from "../core/backend.ts";
 import type { LedgerLine } from "../core/ledger.ts";
 import type { ModelSpec } from "../core/model.ts";
+import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel, Transcoder } from "../core/slots.ts";
 import type { BlockShape } from "../core/types.ts";
 import { fillAngles, FINE, frequencies } from "./angles.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
+import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
 import { lines as cacheLines } from "./kernels.ts";
 import { placeWeights, type Weights } from "./load.ts";
 import { MAX_BYTES, WasmMemory } from "./memory.ts";
@@ -24,8 +26,8 @@ import {
   compileProgram,
   type Places,
   programBytes,
-  type RopePlace,
   ropeKey,
+  type RopePlace,
 } from "./program.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
 import { checkWidths } from "./widths.ts";
@@ -64,9 +66,6 @@ export interface WasmOptions {
 
 /** Most logits that a step sorts out for each row. */
 const TOP = 128;
-
-/** Tokens in a block that scratch is sized for. */
-const MOST_BLOCK_TOKENS = 256;
 
 /**
  * Loads a model's weights and starts the workers.
@@ -194,6 +193,7 @@ export class WasmBackend implements Backend {
   readonly #options: WasmOptions;
   readonly #parts: Parts;
   readonly #size: number;
+  readonly #formats: PlanBackend;
   #batch: StepBatch | undefined;
   #places: Places | undefined;
   #program = 0;
@@ -212,8 +212,9 @@ export class WasmBackend implements Backend {
     this.build = parts.build;
     this.threads = parts.threads;
     this.#size = options.exact ? 4 : 2;
-    this.rawFormat = options.exact ? "f32" : "f16";
-    this.kernels = [attendKernel(this.rawFormat)];
+    this.#formats = wasmFormats(options.exact ?? false, parts.limits);
+    this.rawFormat = this.#formats.rawFormat;
+    this.kernels = this.#formats.kernels;
     this.#result = {
       logits: (i) => this.#logits[i]!,
       topIds: (i) => this.#topIds[i]!,
@@ -222,8 +223,7 @@ export class WasmBackend implements Backend {
   }
 
   blockBytes(shape: BlockShape): number {
-    const { layers, kvHeads, tokens, headDim } = shape;
-    return layers * kvHeads * 2 * tokens * headDim * this.#size;
+    return this.#formats.blockBytes(shape);
   }
 
   bind(groups: readonly BoundGroup[], tableStride: number): void {
@@ -443,29 +443,4 @@ function checkGroups(spec: ModelSpec, groups: readonly BoundGroup[]): void {
       );
     }
   });
-}
-
-function attendKernel(format: string): AttendKernel {
-  return {
-    id: `wasm-attend-${format}`,
-    backend: "wasm",
-    supports: (wanted, layer, blockTokens) => {
-      if (wanted !== "raw" && wanted !== format) {
-        return { ok: false, why: `reads ${format} only` };
-      }
-      if (blockTokens % 8 !== 0 || blockTokens > MOST_BLOCK_TOKENS) {
-        return {
-          ok: false,
-          why: `takes blocks of a multiple of 8 tokens up to ${MOST_BLOCK_TOKENS}, not ${blockTokens}`,
-        };
-      }
-      if (layer.headDim % 8 !== 0) {
-        return {
-          ok: false,
-          why: `takes heads of a multiple of 8 values, not ${layer.headDim}`,
-        };
-      }
-      return { ok: true, cost: 1 };
-    },
-  };
 }

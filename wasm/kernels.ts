@@ -61,7 +61,13 @@ export const KERNELS: { readonly [T in WeightType]: Row } = {
   Q5_0: { id: 6, values: 32, bytes: 22, layout: Q5 },
   Q5_1: { id: 7, values: 32, bytes: 24, layout: Q5M },
   Q8_0: { id: 8, values: 32, bytes: 34, layout: Q8 },
-  Q2_K: { id: 10, values: 256, bytes: 84, layout: Q2K, note: "codes in 4 bits" },
+  Q2_K: {
+    id: 10,
+    values: 256,
+    bytes: 84,
+    layout: Q2K,
+    note: "codes in 4 bits",
+  },
   Q3_K: {
     id: 11,
     values: 256,

@@ -86,8 +86,11 @@ export function compileProgram(options: ProgramOptions): Records {
 
   /** Forms that the readers of a set of activations want. */
   const wants = (...names: string[]): number =>
-    names.reduce((flags, name) =>
-      flags | (matrix(name).layout.float ? FLAG.float : FLAG.quant), 0);
+    names.reduce(
+      (flags, name) =>
+        flags | (matrix(name).layout.float ? FLAG.float : FLAG.quant),
+      0,
+    );
 
   const row = (
     kind: number,
@@ -156,7 +159,11 @@ export function compileProgram(options: ProgramOptions): Records {
     pending = 0;
   };
   /** A product added to x: at once, or by the next norm where it is normed itself. */
-  const addTo = (name: string, forms: Forms, post: string | undefined): void => {
+  const addTo = (
+    name: string,
+    forms: Forms,
+    post: string | undefined,
+  ): void => {
     if (post === undefined) {
       product(name, forms, at.x, hidden, at.rows, FLAG.add);
     } else {

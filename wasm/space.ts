@@ -99,7 +99,10 @@ export class Space {
     const span = take(this.#memory, Math.max(64, bytes), component);
     this.#spans.push(span);
     const old = this.#bytes.get(component);
-    this.#bytes.set(component, { owner, bytes: (old?.bytes ?? 0) + up(span.bytes, 64) });
+    this.#bytes.set(component, {
+      owner,
+      bytes: (old?.bytes ?? 0) + up(span.bytes, 64),
+    });
     return span.offset;
   }
 

@@ -1,0 +1,98 @@
+/**
+ * `quire chat`: one answer, or a conversation.
+ *
+ * @module
+ */
+import { ModelError } from "../mod.ts";
+import { catalog } from "../models/catalog.ts";
+import { answer, answerJson, finishLine } from "./answer.ts";
+import type { Command } from "./command.ts";
+import { converse } from "./converse.ts";
+import { Conversation } from "./conversation.ts";
+import { UsageError } from "./host.ts";
+import { DEFAULT_MODEL, openModel } from "./open.ts";
+import { type CliOptions, COMMON, MODEL, SAMPLING, SYSTEM } from "./options.ts";
+
+/**
+ * What holds where the command line says nothing else. Small models fall into
+ * repeating themselves; the penalty keeps them out of it.
+ */
+const DEFAULTS = {
+  temperature: 0.4,
+  frequencyPenalty: 0.1,
+  maxTokens: 1024,
+};
+
+/** Answers a prompt and stops; without one, talks until its input ends. */
+export const chat: Command = {
+  name: "chat",
+  operands: "[MODEL] [PROMPT]",
+  summary: "talk to a model, or have one prompt answered",
+  details:
+    `Without MODEL it is ${DEFAULT_MODEL}. Without PROMPT, each line of standard input is a
+turn of a conversation. Defaults: --temperature ${DEFAULTS.temperature},
+--frequency-penalty ${DEFAULTS.frequencyPenalty}, --max-tokens ${DEFAULTS.maxTokens}.`,
+  options: [MODEL, SYSTEM, ...SAMPLING, ...COMMON],
+  async run(options, host, signal) {
+    const { model, prompt } = await operandsOf(options);
+    const wanted: CliOptions = {
+      ...options,
+      generate: { ...DEFAULTS, ...options.generate },
+    };
+    await using engine = await openModel(model, options, host, signal);
+    if (engine.tokenizer.chatTemplate === undefined) {
+      throw new ModelError(
+        model,
+        'it has no chat template; continue a text with "quire run MODEL PROMPT", ' +
+          "or choose a model tuned for chat",
+      );
+    }
+    if (prompt === undefined) {
+      return await converse(engine, model, wanted, host);
+    }
+    const conversation = new Conversation(options.system);
+    conversation.ask(prompt);
+    const { messages } = conversation;
+    const request = { ...wanted.generate, messages, signal };
+    const result = await answer(engine, request, host, options.json);
+    if (options.json) host.out(answerJson(model, result, engine));
+    else finishLine(result, engine, host);
+    signal.throwIfAborted();
+    return 0;
+  },
+};
+
+/** Which operand is the model and which the prompt. */
+export async function operandsOf(
+  { operands, model }: Pick<CliOptions, "operands" | "model">,
+): Promise<{ model: string; prompt: string | undefined }> {
+  const [first, second] = operands;
+  if (first === undefined) {
+    return { model: model ?? DEFAULT_MODEL, prompt: undefined };
+  }
+  if (operands.includes("")) {
+    throw new UsageError("Cannot answer an empty prompt: give a text");
+  }
+  if (model !== undefined && operands.length === 1) {
+    return { model, prompt: first };
+  }
+  if (model === undefined && operands.length === 1) {
+    return await namesModel(first)
+      ? { model: first, prompt: undefined }
+      : { model: DEFAULT_MODEL, prompt: first };
+  }
+  if (model === undefined && operands.length === 2) {
+    return { model: first, prompt: second };
+  }
+  throw new UsageError(
+    `Cannot take ${operands.length} operands: put the prompt in quotes`,
+  );
+}
+
+/** Whether a lone operand is a model rather than a prompt. */
+async function namesModel(text: string): Promise<boolean> {
+  if (catalog.has(text) || /^(hf|https?|file):\S+$/.test(text)) return true;
+  if (/^\S+\.gguf$/i.test(text)) return true;
+  const stat = await Deno.stat(text).catch(() => undefined);
+  return stat?.isFile === true;
+}

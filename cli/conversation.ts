@@ -1,0 +1,70 @@
+/**
+ * The history of a conversation, and what of it fits the context.
+ *
+ * @module
+ */
+import type { ChatMessage, Engine } from "../mod.ts";
+
+/** Messages in turn: the system's, then pairs of a question and its answer. */
+export class Conversation {
+  readonly #system: readonly ChatMessage[];
+  #turns: ChatMessage[] = [];
+
+  /** @param system What the model is told first; it is never left out. */
+  constructor(system?: string) {
+    this.#system = system === undefined
+      ? []
+      : [{ role: "system", content: system }];
+  }
+
+  /** What the chat template is given. */
+  get messages(): readonly ChatMessage[] {
+    return [...this.#system, ...this.#turns];
+  }
+
+  /** Adds a question. */
+  ask(content: string): void {
+    this.#turns.push({ role: "user", content });
+  }
+
+  /** Adds the answer to the question asked last. */
+  answered(content: string): void {
+    this.#turns.push({ role: "assistant", content });
+  }
+
+  /** Takes the question back that has no answer. */
+  takeBack(): void {
+    if (this.#turns.at(-1)?.role === "user") this.#turns.pop();
+  }
+
+  /** Forgets all turns. */
+  clear(): void {
+    this.#turns = [];
+  }
+
+  /**
+   * Leaves the oldest turns out until `count` of the messages is at most `most`
+   * or one question is left. Returns how many turns went.
+   */
+  fit(
+    count: (messages: readonly ChatMessage[]) => number,
+    most: number,
+  ): number {
+    let dropped = 0;
+    while (this.#turns.length > 2 && count(this.messages) > most) {
+      this.#turns.splice(0, 2);
+      dropped++;
+    }
+    return dropped;
+  }
+}
+
+/** Tokens of a conversation as the model will read it. */
+export function chatTokens(
+  engine: Engine,
+  messages: readonly ChatMessage[],
+): number {
+  const { tokenizer } = engine;
+  const ids = tokenizer.encode(engine.chatPrompt(messages), { special: true });
+  return ids.length + (tokenizer.addBos && ids[0] !== tokenizer.bos ? 1 : 0);
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { withFile } from "../models/testing/files.ts";
+import { tinyChat } from "../models/testing/tiny_chat.ts";
+
+/** What each example has to print, given a model whose words mean nothing. */
+const EXAMPLES: Readonly<Record<string, RegExp>> = {
+  "chat.ts": /\n\d+ tokens, [\d.]+\/s\n$/,
+  "parallel.ts":
+    /^"Once upon a time[^\n]*"\n(?:"[^\n]*"\n){3}[\d.]+ tokens\/s together\n$/,
+  "logits.ts": /^(?: *\d+\.\d\d % {2}"[^\n]*"\n){5}$/,
+  "abort.ts":
+    /^stopped by AbortError after \d+ tokens\nleft the loop after \d+ characters\n$/,
+  "memory.ts":
+    /while it answers\n[^]*device\/kv +group 0 +[1-9]\d* [^]*after the answer\n[^]*device\/kv +group 0 +0 [^]*cache plan/,
+};
+
+for (const [name, printed] of Object.entries(EXAMPLES)) {
+  Deno.test(`examples/${name} runs with leave to read and nothing else`, async () => {
+    const { code, stdout, stderr } = await withFile(
+      tinyChat(),
+      (path) =>
+        new Deno.Command("deno", {
+          args: [
+            "run",
+            "--quiet",
+            "--no-prompt",
+            "--allow-read",
+            new URL(name, import.meta.url).href,
+            path,
+          ],
+          env: { NO_COLOR: "1" },
+          stdin: "null",
+        }).output(),
+    );
+    const decoder = new TextDecoder();
+    assert.equal(code, 0, decoder.decode(stderr));
+    assert.equal(decoder.decode(stderr), "");
+    assert.match(decoder.decode(stdout), printed);
+  });
+}
+
+Deno.test("examples/ holds the examples that are tested", async () => {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(new URL(".", import.meta.url))) {
+    if (name.endsWith(".ts") && !name.endsWith("_test.ts")) names.push(name);
+  }
+  assert.deepEqual(names.sort(), Object.keys(EXAMPLES).sort());
+});

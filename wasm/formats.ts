@@ -1,0 +1,67 @@
+/**
+ * What the CPU backend can be asked before it has memory or workers: which formats
+ * its kernels read, and how large blocks are.
+ *
+ * @module
+ */
+import type { BackendLimits } from "../core/backend.ts";
+import type { PlanBackend } from "../core/plan.ts";
+import type { AttendKernel } from "../core/slots.ts";
+import { MAX_BYTES } from "./memory.ts";
+
+/** Most tokens in a block: what the workers' scratch is sized for. */
+export const MOST_BLOCK_TOKENS = 256;
+
+/**
+ * The part of the backend that plans look at. `exact` keeps K and V in f32, else
+ * they are f16; `limits` default to the largest memory.
+ */
+export function wasmFormats(
+  exact: boolean,
+  limits: BackendLimits = {
+    bytes: MAX_BYTES,
+    maxSpan: MAX_BYTES,
+    align: 64,
+    rows: 1,
+    seqs: 1,
+    wanted: 1,
+    top: 1,
+  },
+): PlanBackend {
+  const size = exact ? 4 : 2, rawFormat = exact ? "f32" : "f16";
+  return {
+    id: "wasm",
+    limits,
+    rawFormat,
+    kernels: [attendKernel(rawFormat)],
+    transcoders: [],
+    blockBytes: ({ layers, kvHeads, tokens, headDim }) =>
+      layers * kvHeads * 2 * tokens * headDim * size,
+  };
+}
+
+function attendKernel(format: string): AttendKernel {
+  return {
+    id: `wasm-attend-${format}`,
+    backend: "wasm",
+    supports: (wanted, layer, blockTokens) => {
+      if (wanted !== "raw" && wanted !== format) {
+        return { ok: false, why: `reads ${format} only` };
+      }
+      if (blockTokens % 8 !== 0 || blockTokens > MOST_BLOCK_TOKENS) {
+        return {
+          ok: false,
+          why:
+            `takes blocks of a multiple of 8 tokens up to ${MOST_BLOCK_TOKENS}, not ${blockTokens}`,
+        };
+      }
+      if (layer.headDim % 8 !== 0) {
+        return {
+          ok: false,
+          why: `takes heads of a multiple of 8 values, not ${layer.headDim}`,
+        };
+      }
+      return { ok: true, cost: 1 };
+    },
+  };
+}
