@@ -13,7 +13,34 @@
  *
  * @module
  */
-export * from "./engine/options.ts";
-export * from "./engine/engine.ts";
 export * from "./engine/load.ts";
+export * from "./engine/options.ts";
+export type {
+  EachLogitsOptions,
+  Engine,
+  LogitsOptions,
+  MemoryReport,
+  VisitLogits,
+} from "./engine/engine.ts";
+export type {
+  EncodeOptions,
+  TokenDecoder,
+  Tokenizer,
+} from "./models/tokenizer.ts";
+
 export * from "./core/errors.ts";
+export * from "./core/plugin.ts";
+export * from "./core/slots.ts";
+export type * from "./core/allocator.ts";
+export type * from "./core/backend.ts";
+export type * from "./core/cache.ts";
+export type * from "./core/cache_stat.ts";
+export type * from "./core/cache_types.ts";
+export type * from "./core/ledger.ts";
+export type * from "./core/model.ts";
+export type * from "./core/plan.ts";
+export type * from "./core/scheduler.ts";
+export type * from "./core/scheduler_types.ts";
+export type * from "./core/sight.ts";
+export type { StepLimits } from "./core/step_plan.ts";
+export type * from "./core/types.ts";

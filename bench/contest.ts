@@ -64,6 +64,7 @@ export type RunProgram = (
 export const runProgram: RunProgram = async (command, args) => {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args: [...args],
+    env: { NO_COLOR: "1" },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
@@ -74,8 +75,12 @@ export const runProgram: RunProgram = async (command, args) => {
   };
 };
 
-/** An error with the end of what a program said. */
+/** An error with what a program said. */
 export function programError(what: string, output: Output): Error {
-  const said = (output.stderr.trim() || output.stdout.trim()).slice(-600);
-  return new Error(`Cannot run ${what}: ${said || "it said nothing"}`);
+  const said = output.stderr.trim() || output.stdout.trim();
+  // The reason stands first or last, depending on the program.
+  const shown = said.length <= 600
+    ? said
+    : `${said.slice(0, 300)} … ${said.slice(-300)}`;
+  return new Error(`Cannot run ${what}: ${shown || "it said nothing"}`);
 }

@@ -6,12 +6,15 @@
 
 /** A run of bytes in one address space. */
 export interface Span {
+  /** Bytes from the start of the address space. */
   readonly offset: number;
+  /** Length in bytes. */
   readonly bytes: number;
 }
 
 /** The books of an allocator, bytes. */
 export interface AllocStat {
+  /** Bytes there are to hand out. */
   readonly capacity: number;
   /** Bytes taken from the space, rounding included. */
   readonly used: number;
@@ -27,6 +30,7 @@ export interface Allocator {
   alloc(bytes: number): Span | undefined;
   /** Gives a span back. Throws a TypeError on one it did not hand out. */
   free(span: Span): void;
+  /** The books. */
   stat(): AllocStat;
   /** Recounts the books; throws on the first disagreement. */
   check(): void;

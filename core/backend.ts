@@ -10,10 +10,13 @@ import type { BlockShape, MaybePromise } from "./types.ts";
 
 /** Rank-0 memory. Offsets are bytes from the start of the device's address space. */
 export interface DeviceMemory extends Allocator {
+  /** Every span starts at a multiple of this. */
   readonly align: number;
   /** Largest single span (WebGPU: the binding limit). */
   readonly maxSpan: number;
+  /** Copies `bytes` to the start of `span`. */
   write(span: Span, bytes: Uint8Array): void;
+  /** Copies `span` to `out`. */
   read(span: Span, out: Uint8Array): MaybePromise<void>;
   /** Copies within the device; the spans may not overlap. */
   copy(from: Span, to: Span): void;
@@ -36,16 +39,23 @@ export interface DeviceMemory extends Allocator {
 export interface StepBatch {
   /** Rows in use, 1 to `limits.rows`. */
   rows: number;
+  /** Token of each row. */
   readonly tokens: Int32Array;
+  /** Position of each row in its sequence. */
   readonly positions: Int32Array;
+  /** Place of each row's sequence in `tables`. */
   readonly seqs: Int32Array;
   /** Blocks per sequence and group in `tables`. */
   readonly tableStride: number;
+  /** Blocks of each sequence, by group; see the drawing. */
   readonly tables: readonly Uint32Array[];
+  /** First position each row sees after the sinks, by group. */
   readonly starts: readonly Int32Array[];
+  /** How many positions from 0 each row sees, by group. */
   readonly sinks: readonly Int32Array[];
   /** Rows whose logits are wanted: `wantedRows[0 .. wanted)`, ascending. */
   wanted: number;
+  /** Rows whose logits are wanted. */
   readonly wantedRows: Int32Array;
   /** How many of the largest logits to find for each wanted row, 0 to `limits.top`. */
   top: number;
@@ -60,6 +70,7 @@ export interface StepResult {
    * where the vocabulary has fewer. What stands behind them means nothing.
    */
   topIds(i: number): Int32Array;
+  /** The logits of `topIds(i)`. */
   topLogits(i: number): Float32Array;
 }
 
@@ -67,12 +78,17 @@ export interface StepResult {
 export interface BackendLimits {
   /** Rank-0 bytes there can be. */
   readonly bytes: number;
+  /** Largest single span, bytes. */
   readonly maxSpan: number;
+  /** Every span starts at a multiple of this. */
   readonly align: number;
-  /** Most rows, sequences and wanted rows in one step. */
+  /** Most rows in one step. */
   readonly rows: number;
+  /** Most sequences in one step. */
   readonly seqs: number;
+  /** Most rows with logits in one step. */
   readonly wanted: number;
+  /** Most logits sorted out for a row. */
   readonly top: number;
 }
 
@@ -80,15 +96,21 @@ export interface BackendLimits {
 export interface BoundGroup {
   /** Layers of the model, in the order they lie in the group's blocks. */
   readonly layers: readonly number[];
+  /** Their blocks. */
   readonly shape: BlockShape;
 }
 
 /** A device that runs the model. */
 export interface Backend extends AsyncDisposable {
+  /** Which backend it is. */
   readonly id: "reference" | "wasm" | "webgpu";
+  /** What the engine plans by. */
   readonly limits: BackendLimits;
+  /** Rank-0 memory. */
   readonly memory: DeviceMemory;
+  /** Attention kernels it offers. */
   readonly kernels: readonly AttendKernel[];
+  /** Block encoders and decoders it offers. */
   readonly transcoders: readonly Transcoder[];
   /** Name of the format open blocks have here: "f16" or "f32". */
   readonly rawFormat: string;

@@ -7,12 +7,14 @@
 
 /** A model file that is broken, hostile, or of a kind this project cannot run. */
 export class ModelError extends Error {
+  /** "ModelError". */
   override readonly name = "ModelError";
   /** The file or folder, as the user gave it. */
   readonly file: string;
   /** What is wrong with it, without the file's name. */
   readonly problem: string;
 
+  /** `problem` says what is wrong, wanted and actual. */
   constructor(file: string, problem: string, options?: ErrorOptions) {
     super(`Cannot use model "${file}": ${problem}`, options);
     this.file = file;

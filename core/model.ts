@@ -26,7 +26,9 @@ export type WeightType =
 
 /** A matrix (or, with `outputs` 1, a vector) stored row by row in a file. */
 export interface TensorInfo {
+  /** As the file calls it. */
   readonly name: string;
+  /** Format of the values. */
   readonly type: WeightType;
   /** Values in a row: what a matrix multiplies with. GGUF's first dimension. */
   readonly inputs: number;
@@ -38,6 +40,7 @@ export interface TensorInfo {
   readonly file: number;
   /** Byte offset from the start of that file. */
   readonly offset: number;
+  /** Length in the file. */
   readonly bytes: number;
 }
 
@@ -45,6 +48,7 @@ export interface TensorInfo {
 export interface RopeSpec {
   /** "neighbours" turns values (2i, 2i+1); "halves" turns (i, i + dims/2). */
   readonly style: "neighbours" | "halves";
+  /** Largest wavelength, in radians per position: frequencies are base^(-2i/dims). */
   readonly base: number;
   /** Positions are divided by this (linear scaling); 1 for none. */
   readonly divide: number;
@@ -56,34 +60,53 @@ export interface RopeSpec {
 
 /** Names of one layer's tensors. Optional ones are absent from some architectures. */
 export interface LayerTensors {
+  /** Norm before attention. */
   readonly attnNorm: string;
+  /** Queries. */
   readonly q: string;
+  /** Keys. */
   readonly k: string;
+  /** Values. */
   readonly v: string;
+  /** Norm of each query head. */
   readonly qNorm?: string;
+  /** Norm of each key head. */
   readonly kNorm?: string;
+  /** Attention's output. */
   readonly attnOut: string;
   /** Norm of the attention's output before it is added (Gemma 2 and 3). */
   readonly postAttnNorm?: string;
+  /** Norm before the MLP. */
   readonly ffnNorm: string;
+  /** Gate of the MLP. */
   readonly gate: string;
+  /** What the gate multiplies. */
   readonly up: string;
+  /** Output of the MLP. */
   readonly down: string;
+  /** Norm of the MLP's output before it is added. */
   readonly postFfnNorm?: string;
 }
 
 /** One layer of the transformer. */
 export interface LayerSpec {
+  /** Query heads. */
   readonly qHeads: number;
+  /** K/V heads. */
   readonly kvHeads: number;
+  /** Values in a head. */
   readonly headDim: number;
+  /** Width of the MLP. */
   readonly ffn: number;
   /** The query at p sees p - window + 1 .. p; undefined sees everything before. */
   readonly window: number | undefined;
+  /** How positions turn queries and keys. */
   readonly rope: RopeSpec;
   /** Scores are q·k times this. */
   readonly attnScale: number;
+  /** Of the gate; "gelu" is its tanh form. */
   readonly activation: "silu" | "gelu";
+  /** Names of its tensors. */
   readonly tensors: LayerTensors;
 }
 
@@ -91,19 +114,27 @@ export interface LayerSpec {
 export interface ModelSpec {
   /** Fingerprint of the content: part of every content address. */
   readonly id: string;
+  /** As the file calls it. */
   readonly architecture: string;
+  /** Number of tokens. */
   readonly vocab: number;
+  /** Values in a row of the residual stream. */
   readonly hidden: number;
   /** Longest context the model was trained for, tokens. */
   readonly context: number;
+  /** Added to the mean square in RMS norms. */
   readonly normEps: number;
   /** Embeddings are multiplied by this; 1 for none. */
   readonly embeddingScale: number;
+  /** The layers, first to last. */
   readonly layers: readonly LayerSpec[];
+  /** Name of the token embedding. */
   readonly embedding: string;
+  /** Name of the last norm. */
   readonly outputNorm: string;
   /** The same name as `embedding` where the two are tied. */
   readonly output: string;
+  /** Names of its tensors. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 

@@ -15,15 +15,21 @@ export type MaybePromise<T> = T | Promise<T>;
 
 /** Positions `start` up to, but not including, `end`. */
 export interface TokenRange {
+  /** First position. */
   readonly start: number;
+  /** One past the last position. */
   readonly end: number;
 }
 
 /** What the cache needs to know about one attention layer. */
 export interface LayerShape {
+  /** Index of the layer. */
   readonly layer: number;
+  /** Query heads. */
   readonly qHeads: number;
+  /** K/V heads; query heads share them in equal groups. */
   readonly kvHeads: number;
+  /** Values in a head. */
   readonly headDim: number;
 }
 
@@ -31,14 +37,19 @@ export interface LayerShape {
 export interface ModelShape {
   /** Part of every content address. */
   readonly id: string;
+  /** One entry a layer, in order. */
   readonly layers: readonly LayerShape[];
 }
 
 /** One block: `tokens` positions of K and V for each of `layers` layers. */
 export interface BlockShape {
+  /** Positions in a block. */
   readonly tokens: number;
+  /** Layers in a block. */
   readonly layers: number;
+  /** K/V heads; query heads share them in equal groups. */
   readonly kvHeads: number;
+  /** Values in a head. */
   readonly headDim: number;
 }
 

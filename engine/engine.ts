@@ -38,7 +38,9 @@ export interface EngineParts {
 
 /** Who holds how many bytes, by line and by tier. */
 export interface MemoryReport {
+  /** Bytes by tier, owner and component. */
   readonly lines: readonly LedgerLine[];
+  /** Each tier as a whole. */
   readonly tiers: Readonly<Record<string, TierTotal>>;
 }
 
@@ -46,6 +48,7 @@ export interface MemoryReport {
 export interface LogitsOptions {
   /** Default "last". */
   readonly rows?: "last" | "all" | undefined;
+  /** Ends the request with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -63,10 +66,15 @@ export interface EachLogitsOptions {
  * Close it with `await using`, or by `engine[Symbol.asyncDispose]()`.
  */
 export class Engine implements AsyncDisposable {
+  /** Text to tokens and back. */
   readonly tokenizer: Tokenizer;
+  /** The model as data. */
   readonly spec: ModelSpec;
+  /** The compiled cache plan; `explain()` says why it is as it is. */
   readonly plan: CachePlan;
+  /** The K/V cache, for what this class does not offer. */
   readonly cache: KVCache;
+  /** Who runs next, for its figures. */
   readonly scheduler: Scheduler;
   /** Longest sequence, tokens. */
   readonly context: number;

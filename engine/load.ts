@@ -83,6 +83,7 @@ export async function load(
       memory: backend.memory,
       budgetBytes: capacity - used,
     });
+    signal?.throwIfAborted();
     const { rows, seqs, wanted } = backend.limits;
     const scheduler = createScheduler({
       cache,

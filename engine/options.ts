@@ -16,6 +16,7 @@ export interface LoadProgress {
   readonly what: string;
   /** Bytes done, and in all where known. */
   readonly done: number;
+  /** Bytes in all, where known. */
   readonly total: number | undefined;
 }
 
@@ -44,6 +45,7 @@ export interface LoadOptions {
   readonly build?: "simd" | "relaxed" | undefined;
   /** Recounts every book after every step; for tests. Default false. */
   readonly check?: boolean | undefined;
+  /** Hears what the load is busy with. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** Stops the load; what it took is given back. */
   readonly signal?: AbortSignal | undefined;
@@ -98,14 +100,17 @@ export type Finish = "stop" | "length";
 
 /** What a request took. Times in milliseconds. */
 export interface Usage {
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
   /** Tokens of the prompt whose K/V were there already. */
   readonly cachedTokens: number;
+  /** Tokens made, one that ended the answer included. */
   readonly completionTokens: number;
   /** From the request to its first token. */
   readonly ttftMs: number;
   /** From the first token to the last. */
   readonly decodeMs: number;
+  /** Computed tokens of the prompt per second. */
   readonly promptPerSecond: number;
   /** Tokens after the first, per second. */
   readonly tokensPerSecond: number;

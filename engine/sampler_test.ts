@@ -73,7 +73,9 @@ const LOGITS = [1.5, -0.5, 2.25, 0, 2.25, -3, 1, 0.75, -1, 2, -7, 0.25];
 const OPEN = { topK: 0, topP: 1, minP: 0 };
 
 /** Options, and what came before. */
-const CASES: readonly (readonly [SamplingOptions, readonly number[]?])[] = [
+type Case = readonly [options: SamplingOptions, past?: readonly number[]];
+
+const CASES: readonly Case[] = [
   [{ temperature: 1, ...OPEN }],
   [{ temperature: 0.5, ...OPEN }],
   [{ temperature: 2, ...OPEN }],

@@ -64,7 +64,7 @@ export async function peakMemory(
   if (!success) {
     throw new Error(
       `Cannot measure the memory of "${path}": ${
-        decoder.decode(stderr).trim().slice(-500)
+        decoder.decode(stderr).trim().slice(0, 500)
       }`,
     );
   }
@@ -98,8 +98,16 @@ export function peakResident(): number {
   );
 }
 
-if (import.meta.main) {
-  const [path, options] = Deno.args;
-  const { bytes, owners } = await peakMemoryHere(path!, JSON.parse(options!));
-  process.stdout.write(JSON.stringify({ bytes, owners }));
+async function main([path, options]: readonly string[]): Promise<number> {
+  try {
+    const peak = await peakMemoryHere(path!, JSON.parse(options!));
+    process.stdout.write(JSON.stringify(peak));
+    return 0;
+  } catch (error) {
+    // The parent passes it on, so without the stack.
+    process.stderr.write(error instanceof Error ? error.message : `${error}`);
+    return 1;
+  }
 }
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
