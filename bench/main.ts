@@ -6,6 +6,7 @@
 
 // deno-lint-ignore-file no-console
 import { basename } from "node:path";
+import { ModelError } from "../core/errors.ts";
 import { measureSpeed, speedTable } from "../evaluate/speed.ts";
 import { casesOf } from "../evaluate/speed_rows.ts";
 import { catalog } from "../models/catalog.ts";
@@ -142,4 +143,13 @@ async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    // What users can mend; anything else is shown with its stack.
+    if (!(error instanceof ModelError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}

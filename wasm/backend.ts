@@ -29,6 +29,7 @@ import {
   ropeKey,
   type RopePlace,
 } from "./program.ts";
+import { NEXT_WORD, RECORD_BYTES } from "./records.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
 import { checkWidths } from "./widths.ts";
 import { CONTROL_BYTES, Workers } from "./workers.ts";
@@ -197,6 +198,7 @@ export class WasmBackend implements Backend {
   #batch: StepBatch | undefined;
   #places: Places | undefined;
   #program = 0;
+  #records: Int32Array = new Int32Array(0);
   #words: Int32Array = new Int32Array(0);
   #tiles: Int32Array = new Int32Array(0);
   readonly #result: StepResult;
@@ -251,7 +253,8 @@ export class WasmBackend implements Backend {
       size: this.#size,
       most: TOP,
     });
-    records.write(this.memory.i32(base, records.bytes / 4));
+    this.#records = this.memory.i32(base, records.bytes / 4);
+    records.write(this.#records);
     this.#program = base;
     this.#places = places;
     this.#batch = this.#makeBatch(places, groups.length, tableStride);
@@ -282,6 +285,8 @@ export class WasmBackend implements Backend {
     words[2] = Math.min(batch.top, this.limits.top);
     words[3] = this.#cutTiles(batch);
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
+    const records = this.#records, size = RECORD_BYTES / 4;
+    for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
   }
 
   /** Pairs (first row, rows) of one sequence each; returns how many. */

@@ -196,6 +196,7 @@ export function compileProgram(options: ProgramOptions): Records {
     addTo(t.attnOut, at.first, t.postAttnNorm);
     norm(t.ffnNorm, wants(t.gate, t.up));
     const width = extent.ffn * 4;
+    out.add(KIND.gated, 0);
     product(t.gate, at.first, at.gate, width, at.rows);
     product(t.up, at.first, at.up, width, at.rows);
     row(

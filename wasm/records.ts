@@ -8,6 +8,9 @@
 /** Bytes of a record. */
 export const RECORD_BYTES = 128;
 
+/** Word of a record that counts what workers have taken of it; 0 before a step. */
+export const NEXT_WORD = 31;
+
 /** Everyone waits for everyone after this record. */
 export const BARRIER = 1;
 
@@ -22,6 +25,7 @@ export const KIND = {
   gate: 7,
   top: 8,
   topMerge: 9,
+  gated: 10,
   product: 16,
 } as const;
 
@@ -60,6 +64,11 @@ export class Records {
   barrier(): void {
     const last = this.#records.at(-1);
     if (last !== undefined) last[1]! |= BARRIER;
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#records.length;
   }
 
   /** Bytes the list takes, its end included. */

@@ -518,11 +518,16 @@ function gather(a: Attend, row: i32, rows: i32, head: i32, qt: usize): void {
   }
 }
 
-export function attend(a: Attend, thread: i32, threads: i32): void {
+/** `next` is the address where units are counted as they are taken. */
+export function attend(
+  a: Attend,
+  thread: i32,
+  next: usize,
+): void {
   const tiles = load<i32>(a.tileCount), spread = load<i32>(a.spread) != 0;
   const dim = a.dim, group = a.group;
   const line = <usize> (dim + 4) << 2;
-  let unit = 0;
+  let unit = 0, mine = atomic.add<i32>(next, 1);
   for (let t = 0; t < tiles; t++) {
     const row = load<i32>(a.tiles + (<usize> t << 3));
     const rows = load<i32>(a.tiles + (<usize> t << 3), 4);
@@ -541,11 +546,17 @@ export function attend(a: Attend, thread: i32, threads: i32): void {
     const acc = st + (<usize> pad << 3);
     const kf = acc + <usize> pad * line;
     for (let h = 0; h < a.kvHeads; h++) {
-      if (!spread && unit++ % threads != thread) continue;
+      if (!spread) {
+        if (unit++ != mine) continue;
+        mine = atomic.add<i32>(next, 1);
+      }
       let ready = false;
       for (let s = 0; s * SPLIT <= last; s++) {
         if (!sees(sink, start, s * SPLIT)) continue;
-        if (spread && unit++ % threads != thread) continue;
+        if (spread) {
+          if (unit++ != mine) continue;
+          mine = atomic.add<i32>(next, 1);
+        }
         if (!ready) {
           gather(a, row, rows, h, qt);
           if (!spread) {

@@ -14,10 +14,10 @@ import {
   mergeRows,
   normRows,
   Row,
-  runAttend,
   Turn,
   turnRows,
 } from "./rows";
+import { Attend, attend } from "./attention";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
 
@@ -25,6 +25,10 @@ import { Top, topMerge, topShare } from "./top";
 @inline const RECORD: usize = 128;
 // @ts-ignore: decorator
 @inline const BARRIER = 1;
+
+/** Where a record counts what is taken of it; the caller zeroes it before a step. */
+// @ts-ignore: decorator
+@inline export const NEXT: usize = 124;
 
 // Kinds of records; products are PRODUCT + layout.
 // @ts-ignore: decorator
@@ -42,11 +46,14 @@ import { Top, topMerge, topShare } from "./top";
 // @ts-ignore: decorator
 @inline const MERGE = 6;
 // @ts-ignore: decorator
-@inline const GATE = 7;
+@inline const GATE = 7; // only behind GATED
 // @ts-ignore: decorator
 @inline const TOP = 8;
 // @ts-ignore: decorator
 @inline const TOP_MERGE = 9;
+/** Precedes gate product, up product and GATE, which run together unit by unit. */
+// @ts-ignore: decorator
+@inline const GATED = 10;
 // @ts-ignore: decorator
 @inline const PRODUCT = 16;
 
@@ -69,17 +76,20 @@ function barrier(sync: usize, threads: i32): void {
   }
 }
 
-// Outputs are shared out in units of 32, so that a gate finds its own values.
-// @ts-ignore: decorator
-@inline
-function share(panels: i32, thread: i32, threads: i32): i32 {
-  const units = (panels + 3) >> 2;
-  return min(units * thread / threads << 2, panels);
+/**
+ * The unit at which ticket `k` begins. Outputs are handed out in units of 32, first
+ * large runs, then ever smaller ones: a worker that lost its core for a while takes
+ * fewer. Results do not depend on who computed what.
+ */
+function ticket(units: i32, threads: i32, k: i32): i32 {
+  let left = units;
+  const parts = threads * 2;
+  for (; k > 0 && left > 0; k--) left -= max(1, left / parts);
+  return units - left;
 }
 
-function product(a: Product, mode: i32, thread: i32, threads: i32): void {
-  const from = share(a.panels, thread, threads);
-  const to = share(a.panels, thread + 1, threads);
+/** Computes panels [from, to) of a product. */
+function product(a: Product, mode: i32, from: i32, to: i32): void {
   switch (a.kind - PRODUCT) {
     case layout.F32: return floats.f32s(a, from, to);
     case layout.F16: return floats.f16s(a, from, to);
@@ -97,6 +107,29 @@ function product(a: Product, mode: i32, thread: i32, threads: i32): void {
   }
 }
 
+/** Takes runs of units of the product at `p`, or of a gated pair, until none is left. */
+function share(p: usize, gated: bool, mode: i32, threads: i32): void {
+  const a = changetype<Product>(gated ? p + RECORD : p);
+  const units = (a.panels + 3) >> 2;
+  for (let first = 0; first < units;) {
+    let last = units;
+    if (threads > 1) {
+      const k = atomic.add<i32>(p, 1, NEXT);
+      first = ticket(units, threads, k);
+      if (first >= units) return;
+      last = ticket(units, threads, k + 1);
+    }
+    const from = first << 2, to = min(last << 2, a.panels);
+    product(a, mode, from, to);
+    if (gated) {
+      product(changetype<Product>(p + RECORD * 2), mode, from, to);
+      const row = changetype<Row>(p + RECORD * 3);
+      gateRows(row, <usize> from << 3, min(<usize> to << 3, row.n));
+    }
+    first = last;
+  }
+}
+
 /** Runs the records from `p` to the first END; `scratch` is this worker's own. */
 export function run(
   p: usize,
@@ -110,16 +143,12 @@ export function run(
     const kind = load<i32>(p);
     if (kind == END) return;
     if (kind >= PRODUCT) {
-      product(changetype<Product>(p), mode, thread, threads);
+      share(p, false, mode, threads);
+    } else if (kind == GATED) {
+      share(p, true, mode, threads);
+      p += RECORD * 3;
     } else if (kind == ATTEND) {
-      runAttend(p, thread, threads);
-    } else if (kind == GATE) {
-      const a = changetype<Row>(p), panels = <i32> (a.n >> 3);
-      gateRows(
-        a,
-        <usize> share(panels, thread, threads) << 3,
-        <usize> share(panels, thread + 1, threads) << 3,
-      );
+      attend(changetype<Attend>(p), thread, p + NEXT);
     } else if (kind == TOP) {
       topShare(changetype<Top>(p), thread, threads);
     } else {

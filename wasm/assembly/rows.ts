@@ -1,5 +1,5 @@
 // Operations on rows of activations: norms, quantisation, rotary positions, gates.
-import { attend, Attend, mergeRow } from "./attention";
+import { Attend, mergeRow } from "./attention";
 import {
   EXP_LEAST,
   EXP_ROUND,
@@ -356,8 +356,4 @@ export function angleRows(a: Angles, from: i32, to: i32): void {
       store<f32>(out, <f32> (s * d + c * t), 4);
     }
   }
-}
-
-export function runAttend(a: usize, thread: i32, threads: i32): void {
-  attend(changetype<Attend>(a), thread, threads);
 }
