@@ -92,6 +92,22 @@ export interface BackendLimits {
   readonly top: number;
 }
 
+/**
+ * How the blocks of a slab lie: cut into equal parts, the same part of all blocks
+ * together, so that one layer's K of neighbouring blocks is one run of memory.
+ *
+ * ```text
+ *  parts 2, blocks 3    | 0a 1a 2a | 0b 1b 2b |     block i begins at part i
+ * ```
+ * With one part, blocks lie one after another.
+ */
+export interface SlabLayout {
+  /** Blocks in a slab. */
+  readonly blocks: number;
+  /** Parts of a block. */
+  readonly parts: number;
+}
+
 /** A layer group of the plan, as a backend wants it; a `GroupPlan` is one. */
 export interface BoundGroup {
   /** Layers of the model, in the order they lie in the group's blocks. */
@@ -116,6 +132,8 @@ export interface Backend extends AsyncDisposable {
   readonly rawFormat: string;
   /** Bytes of one open block in this backend's layout. */
   blockBytes(shape: BlockShape): number;
+  /** How blocks lie in slabs; absent where each is one run of memory. */
+  slab?(shape: BlockShape): SlabLayout;
   /**
    * Says which layers share which blocks, once, when the plan is compiled and
    * before `batch` is touched: layer `groups[g].layers[i]` is layer i of the

@@ -33,6 +33,8 @@ export class BlockStore {
   /** Slots in a slab, by group. */
   readonly slabs: readonly number[];
   readonly peaks: Float64Array;
+  /** Parts of a block, by group; see SlabLayout. */
+  readonly #parts: readonly number[];
   evictions = 0;
   copies = 0;
   /** Blocks, and bytes of idle ones. */
@@ -61,12 +63,18 @@ export class BlockStore {
     this.#plan = plan;
     this.#memory = memory;
     this.quota = new Quota(memory, budgetBytes);
-    const slots = blockBytes.map((b) =>
-      Math.ceil(b / memory.align) * memory.align
-    );
     const slab = Math.min(SLAB_BYTES, budgetBytes / SLAB_PART);
-    this.slabs = slots.map((b) => Math.max(1, Math.floor(slab / b)));
-    this.pools = slots.map((b, g) => pool(this.quota, b, this.slabs[g]!));
+    const layouts = plan.groups.map((g) => g.slab);
+    const slots = blockBytes.map((b, g) =>
+      layouts[g] === undefined ? Math.ceil(b / memory.align) * memory.align : b
+    );
+    this.slabs = slots.map((b, g) =>
+      layouts[g]?.blocks ?? Math.max(1, Math.floor(slab / b))
+    );
+    this.#parts = layouts.map((l) => l?.parts ?? 1);
+    this.pools = slots.map((b, g) =>
+      pool(this.quota, b, this.slabs[g]!, b / this.#parts[g]!)
+    );
     this.peaks = new Float64Array(slots.length);
   }
 
@@ -178,11 +186,15 @@ export class BlockStore {
     const group = this.#groups[id]!;
     const made = this.take(group);
     if (made === 0) return 0;
-    const bytes = this.pools[group]!.slotBytes;
-    this.#memory.copy(
-      { offset: this.#offsets[id]!, bytes },
-      { offset: this.#offsets[made]!, bytes },
-    );
+    const parts = this.#parts[group]!;
+    const bytes = this.pools[group]!.slotBytes / parts;
+    const gap = parts === 1 ? 0 : bytes * this.slabs[group]!;
+    for (let i = 0; i < parts; i++) {
+      this.#memory.copy(
+        { offset: this.#offsets[id]! + i * gap, bytes },
+        { offset: this.#offsets[made]! + i * gap, bytes },
+      );
+    }
     this.copies++;
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "copy", block: made as BlockId });

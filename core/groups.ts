@@ -214,6 +214,7 @@ function plan(
       layers,
       shape,
       blockBytes,
+      slab: backend.slab?.(shape),
       layout,
       codec,
       tierCodecs,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Backend } from "./backend.ts";
+import type { Backend, SlabLayout } from "./backend.ts";
 import { Contributions } from "./contributions.ts";
 import { firstCome, lru } from "./defaults.ts";
 import { explain } from "./explain.ts";
@@ -36,6 +36,8 @@ export interface GroupPlan {
   readonly shape: BlockShape;
   /** Bytes of one open block on the backend. */
   readonly blockBytes: number;
+  /** How blocks lie in slabs, where the backend has a say in it. */
+  readonly slab: SlabLayout | undefined;
   /** How positions map to its blocks. */
   readonly layout: Layout;
   /** What its sealed blocks hold. */
@@ -104,7 +106,13 @@ export interface PlanOptions {
 /** The part of a backend that plans look at. */
 export type PlanBackend = Pick<
   Backend,
-  "id" | "limits" | "kernels" | "transcoders" | "rawFormat" | "blockBytes"
+  | "id"
+  | "limits"
+  | "kernels"
+  | "transcoders"
+  | "rawFormat"
+  | "blockBytes"
+  | "slab"
 >;
 
 /** A plan, and how to end what its plugins began. */

@@ -36,21 +36,35 @@ export interface Pool extends Allocator {
   give(offset: number): void;
 }
 
-/** Makes a pool of slots of `slotBytes`, `slab` of them at a time from `heap`. */
-export function pool(heap: Allocator, slotBytes: number, slab: number): Pool {
-  return new SlabPool(heap, slotBytes, slab);
+/**
+ * Makes a pool of slots of `slotBytes`, `slab` of them at a time from `heap`. Slots
+ * that are cut into parts (see SlabLayout) begin `step` bytes apart.
+ */
+export function pool(
+  heap: Allocator,
+  slotBytes: number,
+  slab: number,
+  step = slotBytes,
+): Pool {
+  return new SlabPool(heap, slotBytes, slab, step);
 }
 
 class SlabPool implements Pool {
   readonly slotBytes: number;
   readonly #heap: Allocator;
   readonly #slab: number;
+  readonly #step: number;
   /** Slot taken: its slab. */
   readonly #taken = new Map<number, Slab>();
   readonly #slabs = new Set<Slab>();
   #open: Slab | undefined; // first of the slabs with free slots
 
-  constructor(heap: Allocator, slotBytes: number, slab: number) {
+  constructor(
+    heap: Allocator,
+    slotBytes: number,
+    slab: number,
+    step: number,
+  ) {
     if (!Number.isSafeInteger(slotBytes) || slotBytes < 1) {
       throw new RangeError(
         `Cannot make a pool of slots of ${slotBytes} bytes: a whole number above 0 is wanted`,
@@ -64,6 +78,7 @@ class SlabPool implements Pool {
     this.#heap = heap;
     this.slotBytes = slotBytes;
     this.#slab = slab;
+    this.#step = step;
   }
 
   get held(): number {
@@ -82,7 +97,7 @@ class SlabPool implements Pool {
     }
     const slot = slab.free[--slab.frees]!;
     if (slab.frees === 0) this.#unlink(slab);
-    const offset = slab.span.offset + slot * this.slotBytes;
+    const offset = slab.span.offset + slot * this.#step;
     this.#taken.set(offset, slab);
     return offset;
   }
@@ -95,7 +110,7 @@ class SlabPool implements Pool {
       );
     }
     this.#taken.delete(offset);
-    slab.free[slab.frees++] = (offset - slab.span.offset) / this.slotBytes;
+    slab.free[slab.frees++] = (offset - slab.span.offset) / this.#step;
     if (slab.frees === 1) this.#link(slab);
     if (slab.frees === this.#slab) {
       this.#unlink(slab);
@@ -154,7 +169,7 @@ class SlabPool implements Pool {
         throw new Error(`Pool check: slab at ${slab.span.offset} is empty`);
       }
       for (let i = 0; i < slab.frees; i++) {
-        const offset = slab.span.offset + slab.free[i]! * this.slotBytes;
+        const offset = slab.span.offset + slab.free[i]! * this.#step;
         if (this.#taken.has(offset)) {
           throw new Error(`Pool check: slot at ${offset} is free and taken`);
         }

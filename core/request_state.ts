@@ -14,6 +14,8 @@ export class RequestState {
   readonly request: GenRequest;
   /** Place in the order of arrival; kept when it gives way. */
   readonly order: number;
+  /** Tokens of the prompt; the caller's array may change. */
+  readonly promptLength: number;
   /** Prompt, then sampled tokens: `history[0 .. length)`. */
   history: Int32Array;
   length: number;
@@ -29,14 +31,15 @@ export class RequestState {
   constructor(request: GenRequest, order: number) {
     this.request = request;
     this.order = order;
-    this.length = request.prompt.length;
+    this.promptLength = request.prompt.length;
+    this.length = this.promptLength;
     this.history = new Int32Array(this.length + 64);
     this.history.set(request.prompt);
   }
 
   /** Tokens sampled so far. */
   get produced(): number {
-    return this.length - this.request.prompt.length;
+    return this.length - this.promptLength;
   }
 
   /** Only the newest token is not computed. */
@@ -56,8 +59,8 @@ export class RequestState {
 
   /** What the caller gets in the end. */
   finished(reason: FinishReason, error?: Error): Finished {
-    const { id, prompt } = this.request;
-    const tokens = [...this.history.subarray(prompt.length, this.length)];
+    const { id } = this.request;
+    const tokens = [...this.history.subarray(this.promptLength, this.length)];
     return { id, tokens, reason, ...(error === undefined ? {} : { error }) };
   }
 }

@@ -76,7 +76,7 @@ export class Plan implements StepPlan {
   #add(s: RequestState, chunk: number): void {
     const { maxRows, maxSeqs, maxWanted } = this.#limits;
     if (this.count === maxSeqs) return;
-    const prompt = s.request.prompt.length;
+    const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
     let rows = Math.min(maxRows - this.rows, chunk, s.length - s.computed);
     const first = Math.max(s.computed, firstWanted(s.request));

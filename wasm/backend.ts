@@ -8,6 +8,7 @@ import type {
   Backend,
   BackendLimits,
   BoundGroup,
+  SlabLayout,
   StepBatch,
   StepResult,
 } from "../core/backend.ts";
@@ -228,6 +229,10 @@ export class WasmBackend implements Backend {
     return this.#formats.blockBytes(shape);
   }
 
+  slab(shape: BlockShape): SlabLayout {
+    return this.#formats.slab!(shape);
+  }
+
   bind(groups: readonly BoundGroup[], tableStride: number): void {
     if (this.#batch !== undefined) {
       throw new TypeError("Cannot bind the backend twice");
@@ -245,7 +250,7 @@ export class WasmBackend implements Backend {
       base,
       spec,
       weights: this.#parts.weights,
-      groups,
+      groups: groups.map((g) => ({ ...g, slab: this.slab(g.shape) })),
       places,
       ropes,
       extent: this.#parts.extent,

@@ -103,6 +103,50 @@ Deno.test("createWasm() computes what the reference does, whatever the widths", 
   }
 });
 
+Deno.test("createWasm() folds attention over any number of splits, windows and sinks", async () => {
+  const heads = { qHeads: 4, kvHeads: 1, headDim: 16, ffn: 32 };
+  const model = randomModel({
+    vocab: 40,
+    hidden: 32,
+    norms: true,
+    layers: [heads, { ...heads, window: 300, kvHeads: 2 }, {
+      ...heads,
+      window: 20,
+      kvHeads: 4,
+    }],
+  });
+  const { spec, read } = model, tokens = ids(spec.vocab, 700);
+  for (const sink of [0, 5]) {
+    const cut = { tokens: 32, blocks: 23, sink };
+    const limits = { bytes: 16 << 20, rows: 350, seqs: 1, wanted: 350, top: 0 };
+    await using reference = createReference({ spec, read, limits });
+    const want = await driveSequence(reference, spec, { ...cut, chunk: 350 })(
+      tokens,
+    );
+    for (const build of BUILDS) {
+      for (const exact of [true, false]) {
+        const settings = { build, exact, context: 720 };
+        const all: Float32Array[] = [];
+        for (
+          const [threads, way] of [
+            // Few rows spread their splits over workers, many do not.
+            [2, { chunk: 40 }],
+            [3, { chunk: 40, decode: 60 }],
+            [2, { chunk: 9 }],
+          ] as const
+        ) {
+          await using wasm = await make(model, { ...settings, threads });
+          all.push(await driveSequence(wasm, spec, { ...cut, ...way })(tokens));
+        }
+        const most = maxAbsDiff(all[0]!, want), bound = exact ? 4e-5 : 3e-2;
+        assert.ok(most <= bound, `sink ${sink}, ${build}: ${most} > ${bound}`);
+        assert.deepEqual(all[1], all[0]);
+        assert.deepEqual(all[2], all[0]);
+      }
+    }
+  }
+});
+
 Deno.test("createWasm() gives the same bits on any number of threads", async () => {
   for (const build of BUILDS) {
     for (const model of ODD) {

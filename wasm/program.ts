@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { BoundGroup } from "../core/backend.ts";
+import type { BoundGroup, SlabLayout } from "../core/backend.ts";
 import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
@@ -60,7 +60,7 @@ export interface ProgramOptions {
   readonly base: number;
   readonly spec: ModelSpec;
   readonly weights: Weights;
-  readonly groups: readonly BoundGroup[];
+  readonly groups: readonly (BoundGroup & { readonly slab: SlabLayout })[];
   readonly places: Places;
   readonly ropes: readonly RopePlace[];
   readonly extent: Extent;
@@ -252,9 +252,10 @@ function attention(
   const { spec, places: at, ropes, extent, groups, size } = options;
   const { qHeads, kvHeads, headDim, rope, tensors: t } = layer;
   const g = groups.findIndex((group) => group.layers.includes(index));
-  const { layers, shape } = groups[g]!;
-  const offset = layers.indexOf(index) * 2 * shape.tokens * kvHeads * headDim *
-    size;
+  const { layers, shape, slab } = groups[g]!;
+  // Bytes between parts: one head's K of all blocks of a slab.
+  const part = slab.blocks * shape.tokens * headDim * size;
+  const offset = layers.indexOf(index) * kvHeads * 2 * part;
   const turns = ropes.find((r) => ropeKey(r.rope) === ropeKey(rope))!.turns;
   const tableStride = options.tableStride * 4, stride = extent.qkv * 4;
   const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
@@ -265,7 +266,8 @@ function attention(
     ...[vector(t.qNorm), vector(t.kNorm), f32(spec.normEps)],
     f32(layer.attnScale * Math.LOG2E * (size === 2 ? HALF_SCALE : 1)),
     ...[at.tables[g]!, tableStride, at.positions, at.seqs],
-    ...[shape.tokens, offset, size, at.rows, at.qkv + q, at.qkv + q + kv],
+    ...[shape.tokens, offset, part, size, at.rows],
+    ...[at.qkv + q, at.qkv + q + kv],
   );
   out.barrier();
   const record = out.add(
@@ -274,7 +276,7 @@ function attention(
     ...[at.qkv, stride, at.heads, extent.heads * 4],
     ...[at.tables[g]!, tableStride, at.starts[g]!, at.sinks[g]!],
     ...[at.positions, at.seqs, at.tiles, at.tileCount, at.spread],
-    ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, size],
+    ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, part, size],
     ...[at.scratch, at.scratchBytes, at.partial, extent.splits, at.rows],
   );
   out.barrier();

@@ -67,6 +67,7 @@ export class Driver {
   readonly #vocab: number;
   readonly #options: DriverOptions;
   readonly #spans: Span[] = [];
+  readonly #free = new Map<WindowGroup, number[]>();
 
   constructor(backend: Backend, spec: ModelSpec, options: DriverOptions) {
     this.groups = options.groups ?? windowGroups(spec, options.tokens);
@@ -117,6 +118,7 @@ export class Driver {
   /** Gives every block of every sequence back. */
   clear(): void {
     for (const span of this.#spans.splice(0)) this.#backend.memory.free(span);
+    this.#free.clear();
     for (const table of this.#backend.batch.tables) table.fill(0);
   }
 
@@ -142,7 +144,7 @@ export class Driver {
       const gone = Math.floor(start(group, from) / tokens);
       if (gone > kept) table.fill(0, kept, gone);
       for (let b = Math.floor(from / tokens); b * tokens < end; b++) {
-        if (table[b] === 0) table[b] = this.#take(group).offset;
+        if (table[b] === 0) table[b] = this.#take(group);
       }
     });
   }
@@ -151,19 +153,34 @@ export class Driver {
     return this.#options.sink ?? 0;
   }
 
-  #take(group: WindowGroup): Span {
+  /** A block's offset, from a new slab where none is free. */
+  #take(group: WindowGroup): number {
+    const free = this.#free.get(group) ?? [];
+    this.#free.set(group, free);
+    if (free.length === 0) free.push(...this.#slab(group));
+    return free.shift()!;
+  }
+
+  #slab(group: WindowGroup): number[] {
     const { memory } = this.#backend;
-    const bytes = this.#backend.blockBytes(group.shape);
-    const span = memory.alloc(bytes);
+    const { blocks, parts } = this.#backend.slab?.(group.shape) ??
+      { blocks: 1, parts: 1 };
+    const block = this.#backend.blockBytes(group.shape);
+    const span = memory.alloc(block * blocks);
     if (span === undefined) {
       throw new RangeError(
-        `Cannot take a block of ${bytes} bytes: ${memory.stat().largestFree} are free in one run; raise the backend's bytes`,
+        `Cannot take a slab of ${
+          block * blocks
+        } bytes: ${memory.stat().largestFree} are free in one run; raise the backend's bytes`,
       );
     }
     // All ones is NaN in every float format: what a block held before shows.
     memory.write(span, new Uint8Array(span.bytes).fill(0xff));
     this.#spans.push(span);
-    return span;
+    return Array.from(
+      { length: blocks },
+      (_, i) => span.offset + i * block / parts,
+    );
   }
 }
 

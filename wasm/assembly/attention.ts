@@ -1,11 +1,12 @@
 // Attention over block tables: scores, softmax and weighted sum in splits of 256
 // positions, folded in ascending order.
 //
-// One head of one layer of a block of T positions, E bytes a value (2: f16, 4: f32):
+// A block of T positions, E bytes a value (2: f16, 4: f32), has two parts for each
+// layer and head; parts of a slab's blocks lie together (SlabLayout in core/backend.ts):
 //
 // ```text
-//  K  [T/8][D]{ 8 positions }   a lane is a position: no sum crosses lanes
-//  V  [T][D]                    a lane is a dimension
+//  part 2h      K  [T/8][D]{ 8 positions }   a lane is a position: no sum crosses lanes
+//  part 2h + 1  V  [T][D]                    a lane is a dimension
 // ```
 // A unit is a tile of rows of one sequence, one K/V head and, when rows are few,
 // one split. All query heads that share the K/V head go together: "queries" are
@@ -57,8 +58,9 @@ export class Attend {
   group: i32;
   dim: i32;
   blockTokens: i32;
-  /** Byte offset of this layer in a block. */
+  /** Bytes from a block to this layer's part of it, and from part to part. */
   layer: usize;
+  part: usize;
   /** Bytes of a value: 2 or 4. */
   size: usize;
   /** Workers' scratch, `scratchBytes` each. */
@@ -439,8 +441,7 @@ function split(
   const to = min(from + SPLIT, last + 1);
   const table = a.table +
     <usize> load<i32>(a.seqs + (<usize> row << 2)) * a.tableStride;
-  const vHead = <usize> a.blockTokens * dim * a.size;
-  const place = a.layer + <usize> head * vHead * 2;
+  const place = a.layer + <usize> head * a.part * 2, vHead = a.part;
   const tokens = a.blockTokens;
 
   for (let t = from; t < to; t += 8) {

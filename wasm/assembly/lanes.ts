@@ -92,6 +92,15 @@ export function halves(h: v128, mask: v128): v128 {
 // @ts-ignore: decorator
 @inline export const HALF_SCALE: f32 = reinterpret<f32>(0x77800000);
 
+/**
+ * Quantised rows carry 2^72 of the factor in their scales, so that scale times sum
+ * stays finite for values up to 2^40; the other 2^40 is multiplied to the result.
+ */
+// @ts-ignore: decorator
+@inline export const ROW_SCALE: f32 = reinterpret<f32>(0x63800000);
+// @ts-ignore: decorator
+@inline export const REST_SCALE: f32 = reinterpret<f32>(0x53800000);
+
 /** Four f16 at `p`, less a factor of 2^112. */
 // @ts-ignore: decorator
 @inline

@@ -23,8 +23,8 @@
 // ```text
 //  codes  xq  [tile][block][4 rows][32]  int8
 //  sums   xi  [tile][block][4 rows]      i32 sum of the codes
-//  scales xs  [tile][block]{ scale·2^112 [4], scale·2^112·sum [4] }  f32
-//  plain  xf  the same without 2^112, for weights whose scales are f32
+//  scales xs  [tile][block]{ scale·2^72 [4], scale·2^72·sum [4] }  f32
+//  plain  xf  the same without 2^72, for weights whose scales are f32
 // ```
 //
 // Every output adds its blocks in the same order, whatever the tile: a row's
@@ -39,6 +39,7 @@ import {
   pairs,
   QUADS_S8,
   QUADS_U8,
+  REST_SCALE,
   step,
   widen,
 } from "./lanes";
@@ -93,6 +94,13 @@ function scale(half: bool, p: usize, high: usize, mask: v128): v128 {
 @inline
 export function put(add: bool, p: usize, v: v128): void {
   v128.store(p, add ? f32x4.add(v128.load(p), v) : v);
+}
+
+/** A result with the rest of the factor that f16 scales lack. */
+// @ts-ignore: decorator
+@inline
+function whole(half: bool, v: v128): v128 {
+  return half ? f32x4.mul(v, f32x4.splat(REST_SCALE)) : v;
 }
 
 // @ts-ignore: decorator
@@ -283,8 +291,8 @@ function oneRow(
       xs += 32;
       xi += 16;
     }
-    put(add, out, c0);
-    put(add, out + 16, c1);
+    put(add, out, whole(half, c0));
+    put(add, out + 16, whole(half, c1));
     out += 32;
   }
 }
@@ -421,10 +429,10 @@ function fourRows(
   }
   const add = (a.flags & ADD) != 0;
   let out = a.out + tile * 4 * a.stride + (panel << 5) + (high << 4);
-  put(add, out, c0);
-  put(add, out += a.stride, c1);
-  put(add, out += a.stride, c2);
-  put(add, out + a.stride, c3);
+  put(add, out, whole(half, c0));
+  put(add, out += a.stride, whole(half, c1));
+  put(add, out += a.stride, whole(half, c2));
+  put(add, out + a.stride, whole(half, c3));
 }
 
 /** Rows are cut into tiles of four; one or two left over go one at a time. */

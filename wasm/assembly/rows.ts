@@ -5,7 +5,7 @@ import {
   EXP_ROUND,
   EXP_TERMS,
   exp2of,
-  HALF_SCALE,
+  ROW_SCALE,
   madd,
   sum4,
   toHalves,
@@ -62,7 +62,8 @@ function quantise(a: Row, src: usize, r: i32, from: usize, to: usize): void {
     }
     top = f32x4.max(top, v128.shuffle<i32>(top, top, 2, 3, 0, 1));
     const m = max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
-    const scale = m / 127;
+    // Below 2^-120 the inverse would overflow: such a block is zeros.
+    const scale: f32 = m < reinterpret<f32>(0x03800000) ? 0 : m / 127;
     const inverse = f32x4.splat(scale > 0 ? 1 / scale : 0);
     const at = tile + b;
     const q = a.xq + (at << 7) + (lane << 5);
@@ -84,7 +85,7 @@ function quantise(a: Row, src: usize, r: i32, from: usize, to: usize): void {
       if (i == 0) lowSum = sum;
       else highSum = sum;
     }
-    const sum = lowSum + highSum, wide = scale * HALF_SCALE;
+    const sum = lowSum + highSum, wide = scale * ROW_SCALE;
     const xs = a.xs + (at << 5) + (lane << 2);
     store<f32>(xs, wide);
     store<f32>(xs, wide * <f32> sum, 16);
@@ -230,6 +231,7 @@ export class Turn {
   seqs: usize;
   blockTokens: i32;
   layer: usize;
+  part: usize;
   size: usize;
   rows: usize;
   /** K and V rows may stand elsewhere than behind q. */
@@ -307,11 +309,10 @@ export function turnRows(a: Turn, from: i32, to: i32): void {
     const seq = <usize> load<i32>(a.seqs + (<usize> row << 2));
     const position = load<i32>(a.positions + (<usize> row << 2));
     const offset = <usize> (position % a.blockTokens);
-    const part = <usize> a.blockTokens * dim * size;
     let to = <usize> load<u32>(
       a.table + seq * a.tableStride +
         (<usize> (position / a.blockTokens) << 2),
-    ) + a.layer + <usize> h * part * 2;
+    ) + a.layer + <usize> h * a.part * 2;
     if (isK) {
       if (a.kNorm) normTo(p, a.kNorm, p, dim, a.eps);
       turnHead(a, p, t, 1);
@@ -320,7 +321,7 @@ export function turnRows(a: Turn, from: i32, to: i32): void {
         place(size, v128.load(p + (d << 2)), to + d * 8 * size, 8 * size);
       }
     } else {
-      to += part + offset * dim * size;
+      to += a.part + offset * dim * size;
       for (let d: usize = 0; d < dim; d += 4) {
         place(size, v128.load(p + (d << 2)), to + d * size, size);
       }

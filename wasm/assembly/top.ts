@@ -37,7 +37,8 @@ export function topShare(a: Top, thread: i32, threads: i32): void {
       const n = min(4, to - i);
       for (let j = 0; j < n; j++) {
         const x = load<f32>(p + (<usize> (i + j) << 2));
-        if (held == count && !(x > least)) continue;
+        // NaN is no candidate: a row of nothing else has none.
+        if (x != x || (held == count && !(x > least))) continue;
         let k = held < count ? held++ : count - 1;
         while (k > 0 && load<f32>(out + (<usize> (k - 1) << 3), 4) < x) {
           store<u64>(

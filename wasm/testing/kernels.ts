@@ -13,6 +13,9 @@ import type { Forms } from "../space.ts";
 /** Bytes of the memory; everything is taken from it in a row and never given back. */
 const BYTES = 16 << 20;
 
+/** Kind of a product that no kernel knows. */
+const NO_PRODUCT = KIND.product + 99;
+
 /** A matrix in its lane layout. */
 export interface Packed {
   readonly layout: LaneLayout;
@@ -165,6 +168,12 @@ export class Kernels {
       xn: form(tiles * 16 * n),
     };
     const at = this.put(x), records = new Records();
+    // A gate stands behind two products; here they are of a kind that does nothing.
+    records.add(KIND.gated, 0);
+    for (let i = 0; i < 2; i++) {
+      const nothing = [0, 0, 0, 0, 0, 0, 0, 0, 0, Math.ceil(n / 8)];
+      records.add(NO_PRODUCT, 0, ...nothing, this.#count(rows));
+    }
     records.add(
       KIND.gate,
       (n % 32 === 0 ? FLAG.quant : 0) | FLAG.float | (gelu ? FLAG.gelu : 0),
@@ -219,8 +228,8 @@ export class Kernels {
       KIND.turn,
       0,
       ...[x, row.length * 4, 0, 1, dim, 0, zero, 0, 0, 0, f32(1)],
-      ...[this.put(Int32Array.of(block)), 4, zero, zero, 8, 0, 2],
-      ...[this.#count(1), x, x + dim * 4],
+      ...[this.put(Int32Array.of(block)), 4, zero, zero, 8, 0],
+      ...[8 * dim * 2, 2, this.#count(1), x, x + dim * 4],
     );
     this.run(records);
     return new Uint16Array(this.bytes(block + 8 * dim * 2, dim * 2).buffer);
