@@ -11,6 +11,9 @@ import {
   type WorkerStart,
 } from "./worker.ts";
 
+/** How long workers may take to stop by themselves, milliseconds. */
+const PATIENCE = 2000;
+
 /** Bytes that `Workers` needs for its control words. */
 export const CONTROL_BYTES = CONTROL_WORDS * 4;
 
@@ -36,6 +39,9 @@ export class Workers {
   #reject: ((error: Error) => void) | undefined;
   #answers: ((type: string) => void) | undefined;
   #serving = false;
+  /** Resolves when the workers are through with the last step. */
+  #step: Promise<unknown> = Promise.resolve();
+  #closed: Promise<void> | undefined;
 
   private constructor(options: WorkersOptions) {
     this.#options = options;
@@ -89,7 +95,8 @@ export class Workers {
 
   /**
    * Reads and repacks weights. `onProgress` hears how many tasks are done.
-   * Rejects with the cause where a worker fails, or with the signal's reason.
+   * Rejects, once no worker reads any more, with the cause where a worker fails,
+   * with what `onProgress` throws, or with the signal's reason.
    */
   async load(
     paths: readonly string[],
@@ -98,14 +105,21 @@ export class Workers {
     onProgress: (done: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
+    signal?.throwIfAborted();
+    const loaded = this.#all("loaded");
     const stop = (): void => void Atomics.store(this.#words, 7, 1);
     signal?.addEventListener("abort", stop, { once: true });
-    const timer = setInterval(
-      () => onProgress(Atomics.load(this.#words, 9)),
-      50,
-    );
+    let thrown: { readonly error: unknown } | undefined;
+    const timer = setInterval(() => {
+      try {
+        onProgress(Atomics.load(this.#words, 9));
+      } catch (error) {
+        thrown ??= { error };
+        stop();
+        clearInterval(timer);
+      }
+    }, 50);
     try {
-      const loaded = this.#all("loaded");
       this.#workers.forEach((worker, i) => {
         const value: WorkerLoad = { paths, tasks, ...spaces[i]! };
         worker.postMessage({ type: "load", value });
@@ -116,20 +130,32 @@ export class Workers {
       signal?.removeEventListener("abort", stop);
     }
     signal?.throwIfAborted();
+    if (thrown !== undefined) throw thrown.error;
     onProgress(tasks.length);
     for (const worker of this.#workers) worker.postMessage({ type: "serve" });
     this.#serving = true;
   }
 
-  /** Runs the program at `address` on every worker. */
+  /**
+   * Runs the program at `address` on every worker. Rejects where a worker fails,
+   * after `close()`, and while another program runs.
+   */
   run(address: number): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const words = this.#words, generation = words[0]! + 1;
+    const words = this.#words, last = words[0]!;
+    if (Atomics.load(words, 1) !== last) {
+      return Promise.reject(
+        new TypeError("Cannot run a step: the last one is still running"),
+      );
+    }
+    const generation = (last + 1) | 0;
     words[3] = address;
     Atomics.store(words, 0, generation);
     Atomics.notify(words, 0);
-    const waiting = Atomics.waitAsync(words, 1, (generation - 1) | 0);
+    const waiting = Atomics.waitAsync(words, 1, last);
+    // Not what it was: the workers were through at once.
     if (!waiting.async) return Promise.resolve();
+    this.#step = waiting.value;
     return new Promise((resolve, reject) => {
       this.#reject = reject;
       waiting.value.then(() => {
@@ -139,23 +165,43 @@ export class Workers {
     });
   }
 
-  /** Stops the workers; what is running is rejected. */
-  async close(): Promise<void> {
-    if (!this.#serving || this.#failure !== undefined) {
-      this.#terminate();
-      return;
+  /** Stops the workers; what is awaited is rejected. */
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const works = this.#failure === undefined && this.#serving;
+    this.#failure ??= new Error("Cannot compute: the backend was closed");
+    this.#reject?.(this.#failure);
+    this.#reject = undefined;
+    if (works) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, PATIENCE);
+      });
+      await Promise.race([this.#stop(), late]);
+      clearTimeout(timer);
     }
-    this.#reject?.(new Error("Cannot finish the step: the engine was closed"));
-    const stopped = this.#all("stopped");
+    this.#terminate();
+  }
+
+  /**
+   * Resolves when all have stopped by themselves. Not before the step is over:
+   * one that came late would leave it out, and the others wait for it.
+   */
+  async #stop(): Promise<void> {
+    await this.#step;
+    let left = this.#options.threads;
+    const stopped = new Promise<void>((resolve) => {
+      this.#answers = (said) => {
+        if (said === "stopped" && --left === 0) resolve();
+      };
+    });
     Atomics.store(this.#words, 7, 1);
     Atomics.add(this.#words, 0, 1);
     Atomics.notify(this.#words, 0);
-    // A worker in the middle of a step ends when the step does.
-    await Promise.race([
-      stopped,
-      new Promise<void>((resolve) => setTimeout(resolve, 2000)),
-    ]).catch(() => {});
-    this.#terminate();
+    await stopped;
   }
 
   /** Resolves when every worker has said `type`. */

@@ -25,7 +25,7 @@ function scaleAt(half: bool, p: usize, i: usize): f32 {
 }
 
 /** Row `o` of a matrix, `n` values, to `to`. The layouts are drawn in quants.ts. */
-function decode(a: Embed, o: usize, to: usize): void {
+export function decodeRow(a: Embed, o: usize, to: usize): void {
   const n = a.n, panel = o >> 3, place = o & 7, layout = a.layout;
   const half = (o >> 2) & 1, lane = (o & 3) << 2;
   if (layout <= kind.BF16) {
@@ -104,16 +104,11 @@ function decode(a: Embed, o: usize, to: usize): void {
 export function embedRows(a: Embed, from: i32, to: i32): void {
   for (let r = from; r < to; r++) {
     const out = a.out + <usize> r * a.stride;
-    decode(a, <usize> load<i32>(a.tokens + (<usize> r << 2)), out);
+    decodeRow(a, <usize> load<i32>(a.tokens + (<usize> r << 2)), out);
     if (a.factor != 1) {
       for (let i: usize = 0; i < a.n << 2; i += 4) {
         store<f32>(out + i, load<f32>(out + i) * a.factor);
       }
     }
   }
-}
-
-/** One row decoded without a program, for weights that are wanted as f32. */
-export function decodeRow(a: Embed, row: usize, to: usize): void {
-  decode(a, row, to);
 }

@@ -5,7 +5,7 @@
 // ```
 // Eight chains of sums hide the latency of an addition.
 import { HALF_MASK, HALF_SCALE, loadBrains, loadHalves, madd } from "./lanes";
-import { ADD, Product, put } from "./quants";
+import { ADD, Product, put } from "./product";
 
 // @ts-ignore: decorator
 @inline const F32 = 0;

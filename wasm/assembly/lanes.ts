@@ -8,8 +8,6 @@
 // @ts-ignore: decorator
 @inline export const PAIRS = 0; // i16 pair sums, widened once per block
 // @ts-ignore: decorator
-@inline export const QUADS = 1; // i32 sums, signedness of b's top bit unknown
-// @ts-ignore: decorator
 @inline export const QUADS_U8 = 2; // i32 sums, b is unsigned (vpdpbusd)
 // @ts-ignore: decorator
 @inline export const QUADS_S8 = 3; // i32 sums, b is signed (sdot)

@@ -2,21 +2,13 @@
 //
 // A record is RECORD bytes: { kind, flags, fields of its class }. The last bit of
 // `flags` says that everyone waits for everyone before the next record.
-import { Product } from "./quants";
+import { Product } from "./product";
 import * as quants from "./quants";
 import * as kquants from "./kquants";
 import * as floats from "./floats";
 import * as layout from "./kinds";
-import {
-  angleRows,
-  Angles,
-  gateRows,
-  mergeRows,
-  normRows,
-  Row,
-  Turn,
-  turnRows,
-} from "./rows";
+import { gateRows, mergeRows, normRows, Row } from "./rows";
+import { angleRows, Angles, Turn, turnRows } from "./turn";
 import { Attend, attend } from "./attention";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
