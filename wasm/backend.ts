@@ -17,19 +17,13 @@ import type { ModelSpec } from "../core/model.ts";
 import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel, Transcoder } from "../core/slots.ts";
 import type { BlockShape } from "../core/types.ts";
-import { fillAngles, FINE, frequencies } from "./angles.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
 import { lines as cacheLines } from "./kernels.ts";
 import { placeWeights, type Weights } from "./load.ts";
 import { MAX_BYTES, WasmMemory } from "./memory.ts";
-import {
-  compileProgram,
-  type Places,
-  programBytes,
-  ropeKey,
-  type RopePlace,
-} from "./program.ts";
+import { takePlaces, takeRopes, TOP } from "./places.ts";
+import { compileProgram, type Places, programBytes } from "./program.ts";
 import { NEXT_WORD, RECORD_BYTES } from "./records.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
 import { checkWidths } from "./widths.ts";
@@ -60,14 +54,11 @@ export interface WasmOptions {
   readonly mode?: number | undefined;
   /** Looks an idle worker takes before it sleeps. */
   readonly spins?: number | undefined;
-  /** Called once the workers are reading, with this thread idle. */
+  /** Called once the workers are reading, with this thread idle; what it throws stops the load. */
   readonly onStarted?: (() => void) | undefined;
   readonly onProgress?: ((bytes: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Most logits that a step sorts out for each row. */
-const TOP = 128;
 
 /**
  * Loads a model's weights and starts the workers.
@@ -156,15 +147,24 @@ async function readWeights(
     });
     const total = weights.tasks.reduce((sum, t) => sum + t.bytes, 0);
     const count = weights.tasks.length;
+    const started = new AbortController();
     const loading = workers.load(
       paths,
       weights.tasks,
       spaces,
       (done) => onProgress?.(Math.round(total * done / count), total),
-      signal,
+      AbortSignal.any([
+        started.signal,
+        ...signal === undefined ? [] : [signal],
+      ]),
     );
-    // A failure here must not leave `loading` without anyone who hears of it.
-    await Promise.all([loading, onStarted?.()]);
+    try {
+      onStarted?.();
+    } catch (error) {
+      // The workers write to the staging space until they have heard of it.
+      started.abort(error);
+    }
+    await loading;
   } finally {
     for (const span of spans) if (span !== undefined) memory.free(span);
   }
@@ -239,8 +239,11 @@ export class WasmBackend implements Backend {
     }
     const { spec } = this.#options;
     checkGroups(spec, groups);
-    const places = this.#takePlaces(groups.length, tableStride);
-    const ropes = this.#fillRopes();
+    const parts = { ...this.#parts, spec };
+    const places = takePlaces(parts, groups.length, tableStride);
+    const ropes = takeRopes(parts, parts.weights, this.#options.context);
+    this.#words = this.memory.i32(places.rows, 5);
+    this.#tiles = this.memory.i32(places.tiles, parts.extent.rows * 2);
     const base = this.#parts.space.take(
       "workspace",
       "step program",
@@ -306,88 +309,6 @@ export class WasmBackend implements Backend {
       row = end;
     }
     return n / 2;
-  }
-
-  #takePlaces(groups: number, tableStride: number): Places {
-    const { space, limits, extent, scratch, threads } = this.#parts;
-    const { spec } = this.#options;
-    const work = (what: string, bytes: number): number =>
-      space.take("workspace", what, bytes);
-    const act = (what: string, bytes: number): number =>
-      space.take("activations", what, bytes);
-    const { rows, wanted } = extent;
-    const dims = spec.layers.map((l) => (l.headDim + 4) * l.qHeads);
-    const each = (bytes: number): number[] =>
-      Array.from({ length: groups }, () => work("batch", bytes));
-    const words = work("batch", 64);
-    this.#words = this.memory.i32(words, 5);
-    const tiles = work("batch", rows * 8);
-    this.#tiles = this.memory.i32(tiles, rows * 2);
-    return {
-      tokens: work("batch", rows * 4),
-      positions: work("batch", rows * 4),
-      seqs: work("batch", rows * 4),
-      wantedRows: work("batch", wanted * 4),
-      tables: each(limits.seqs * tableStride * 4),
-      starts: each(rows * 4),
-      sinks: each(rows * 4),
-      tiles,
-      rows: words,
-      wanted: words + 4,
-      top: words + 8,
-      tileCount: words + 12,
-      spread: words + 16,
-      x: act("residual stream", rows * spec.hidden * 4),
-      qkv: act("q, k and v", rows * extent.qkv * 4),
-      heads: act("attention output", rows * extent.heads * 4),
-      y: act("block output", rows * spec.hidden * 4),
-      gate: act("gate and up", rows * extent.ffn * 4),
-      up: act("gate and up", rows * extent.ffn * 4),
-      logits: act("logits", wanted * extent.vocab * 4),
-      shares: work("top logits", wanted * threads * TOP * 8),
-      topIds: work("top logits", wanted * TOP * 4),
-      topValues: work("top logits", wanted * TOP * 4),
-      partial: work(
-        "attention parts",
-        Math.min(rows, SPREAD_ROWS) * Math.max(...dims) * extent.splits * 4,
-      ),
-      scratch,
-      scratchBytes: extent.scratch,
-      first: space.forms(
-        "products' inputs",
-        Math.max(rows, wanted),
-        Math.max(spec.hidden, extent.heads),
-      ),
-      second: space.forms("products' inputs", rows, extent.ffn),
-    };
-  }
-
-  #fillRopes(): RopePlace[] {
-    const { spec, context } = this.#options;
-    const { space, limits, weights } = this.#parts;
-    const ropes = new Map<string, RopePlace>();
-    for (const { rope } of spec.layers) {
-      const key = ropeKey(rope);
-      if (ropes.has(key)) continue;
-      const half = rope.dims / 2;
-      const coarseRows = Math.ceil(context / FINE) + 1;
-      const take = (rows: number): number =>
-        space.take("workspace", "rope tables", rows * half * 16);
-      const coarse = take(coarseRows), fine = take(FINE);
-      const factors = rope.factors === undefined
-        ? undefined
-        : this.memory.f32(weights.vectors.get(rope.factors)!, half);
-      const f = frequencies(rope, factors);
-      fillAngles(this.memory.f64(coarse, coarseRows * half * 2), f, FINE);
-      fillAngles(this.memory.f64(fine, FINE * half * 2), f, 1);
-      const turns = space.take(
-        "activations",
-        "rope angles",
-        limits.rows * half * 8,
-      );
-      ropes.set(key, { rope, coarse, fine, turns });
-    }
-    return [...ropes.values()];
   }
 
   #makeBatch(at: Places, groups: number, tableStride: number): StepBatch {

@@ -30,9 +30,8 @@ export interface Matrix {
 export interface Weights {
   readonly matrices: ReadonlyMap<string, Matrix>;
   readonly vectors: ReadonlyMap<string, number>;
-  readonly spans: readonly Span[];
   readonly tasks: readonly LoadTask[];
-  /** Bytes of all spans. */
+  /** Bytes of all of them. */
   readonly bytes: number;
   /** Bytes one worker needs to read a task's rows. */
   readonly staging: number;
@@ -43,7 +42,7 @@ export interface Weights {
 /** Rows are read about this many bytes at a time. */
 const CHUNK = 1 << 20;
 
-/** Thrown by value: how many bytes were wanted and had. */
+/** Memory ran out while loading; the message has the numbers. */
 export class NoRoom extends RangeError {
   override readonly name = "NoRoom";
 }
@@ -67,7 +66,6 @@ export function placeWeights(
 ): Weights {
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, number>();
-  const spans: Span[] = [];
   const tasks: LoadTask[] = [];
   let bytes = 0, staging = 0;
   const decoding: [number, number] = [0, 0];
@@ -81,7 +79,6 @@ export function placeWeights(
     const panel = panelBytes(target, tensor.inputs);
     const size = vector ? tensor.inputs * 4 : panel * panels;
     const span = take(memory, size, `weights "${name}"`);
-    spans.push(span);
     bytes += lines(span.bytes);
     const w = span.offset;
     if (vector) vectors.set(name, w);
@@ -110,7 +107,7 @@ export function placeWeights(
       });
     }
   }
-  return { matrices, vectors, spans, tasks, bytes, staging, decoding };
+  return { matrices, vectors, tasks, bytes, staging, decoding };
 }
 
 function* names(spec: ModelSpec): Generator<string> {

@@ -41,11 +41,6 @@ export class WasmMemory implements DeviceMemory {
     this.#bytes = new Uint8Array(this.memory.buffer);
   }
 
-  /** Bytes taken from the system. */
-  get resident(): number {
-    return this.memory.buffer.byteLength;
-  }
-
   alloc(bytes: number): Span | undefined {
     const span = this.#heap.alloc(bytes);
     if (span === undefined) return undefined;

@@ -66,11 +66,6 @@ export class Records {
     if (last !== undefined) last[1]! |= BARRIER;
   }
 
-  /** How many there are. */
-  get count(): number {
-    return this.#records.length;
-  }
-
   /** Bytes the list takes, its end included. */
   get bytes(): number {
     return (this.#records.length + 1) * RECORD_BYTES;

@@ -84,11 +84,10 @@ function up(n: number, to: number): number {
   return Math.ceil(n / to) * to;
 }
 
-/** Takes spans under an owner and remembers them, for the ledger and for closing. */
+/** Takes spans under an owner and remembers whose bytes they are, for the ledger. */
 export class Space {
   readonly #memory: WasmMemory;
   readonly #bytes = new Map<string, { owner: Owner; bytes: number }>();
-  readonly #spans: { offset: number; bytes: number }[] = [];
 
   constructor(memory: WasmMemory) {
     this.#memory = memory;
@@ -97,7 +96,6 @@ export class Space {
   /** Address of `bytes` new bytes, counted under `owner` and `component`. */
   take(owner: Owner, component: string, bytes: number): number {
     const span = take(this.#memory, Math.max(64, bytes), component);
-    this.#spans.push(span);
     const old = this.#bytes.get(component);
     this.#bytes.set(component, {
       owner,

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { CONSTANT_BYTES } from "./constants.ts";
+import { KERNELS } from "./kernels.ts";
+import { FLAG, KIND, NEXT_WORD, RECORD_BYTES } from "./records.ts";
+import { SPLIT } from "./space.ts";
+
+// Both sides of the shared memory name the same numbers; nothing but this compares them.
+
+/** Constants `const NAME = NUMBER` of a kernel source. */
+function constants(file: string): Map<string, number> {
+  const text = Deno.readTextFileSync(
+    new URL(`./assembly/${file}`, import.meta.url),
+  );
+  const found = text.matchAll(
+    /const ([A-Z][A-Z0-9_]*)(?:: \w+)? = (0x[\da-f]+|\d+);/g,
+  );
+  return new Map(Array.from(found, ([, name, n]) => [name!, Number(n)]));
+}
+
+Deno.test("assembly/program.ts has the record size, kinds and counters of records.ts", () => {
+  const program = constants("program.ts");
+  assert.equal(program.get("RECORD"), RECORD_BYTES);
+  assert.equal(program.get("NEXT"), NEXT_WORD * 4);
+  for (const [name, kind] of Object.entries(KIND)) {
+    const upper = name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase();
+    assert.equal(program.get(upper), kind, name);
+  }
+});
+
+Deno.test("assembly/ has the flags of records.ts", () => {
+  assert.equal(constants("product.ts").get("ADD"), FLAG.add);
+  const rows = constants("rows.ts");
+  assert.equal(rows.get("QUANT"), FLAG.quant);
+  assert.equal(rows.get("FLOAT"), FLAG.float);
+  assert.equal(rows.get("GELU"), FLAG.gelu);
+  assert.equal(constants("turn.ts").get("NEIGHBOURS"), FLAG.neighbours);
+});
+
+Deno.test("assembly/scores.ts splits attention as space.ts sizes it", () => {
+  assert.equal(constants("scores.ts").get("SPLIT"), SPLIT);
+});
+
+Deno.test("assembly/kinds.ts numbers the layouts of kernels.ts", () => {
+  const kinds = new Set(constants("kinds.ts").values());
+  for (const [type, { layout }] of Object.entries(KERNELS)) {
+    assert.ok(kinds.has(layout.kind), `${type} has layout ${layout.kind}`);
+  }
+});
+
+Deno.test("assembly/lanes.ts keeps its constants where constants.ts writes them", () => {
+  const lanes = constants("lanes.ts");
+  const source = Deno.readTextFileSync(
+    new URL("./constants.ts", import.meta.url),
+  );
+  for (
+    const name of [
+      "HALF_MASK",
+      "LOW_NIBBLES",
+      "FIFTH_BITS",
+      "EXP_LEAST",
+      "EXP_ROUND",
+    ]
+  ) {
+    const at = lanes.get(name)!;
+    assert.match(source, new RegExp(`at\\(${at}\\)\\); // ${name}`));
+    assert.ok(at + 16 <= CONSTANT_BYTES);
+  }
+  assert.ok(source.includes(`at(${lanes.get("EXP_TERMS")} + 16 * i)`));
+});
