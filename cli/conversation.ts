@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ChatMessage, Engine } from "../mod.ts";
+import type { ChatMessage } from "../mod.ts";
 
 /** Messages in turn: the system's, then pairs of a question and its answer. */
 export class Conversation {
@@ -57,14 +57,4 @@ export class Conversation {
     }
     return dropped;
   }
-}
-
-/** Tokens of a conversation as the model will read it. */
-export function chatTokens(
-  engine: Engine,
-  messages: readonly ChatMessage[],
-): number {
-  const { tokenizer } = engine;
-  const ids = tokenizer.encode(engine.chatPrompt(messages), { special: true });
-  return ids.length + (tokenizer.addBos && ids[0] !== tokenizer.bos ? 1 : 0);
 }

@@ -5,7 +5,7 @@
  */
 import type { Engine } from "../mod.ts";
 import { answer, answerJson, finishLine } from "./answer.ts";
-import { chatTokens, Conversation } from "./conversation.ts";
+import { Conversation } from "./conversation.ts";
 import type { Host } from "./host.ts";
 import type { CliOptions } from "./options.ts";
 import { memoryTable } from "./statistics.ts";
@@ -147,7 +147,7 @@ class Talk {
       Math.ceil(context * ROOM),
     );
     const dropped = this.#conversation.fit(
-      (messages) => chatTokens(engine, messages),
+      (messages) => engine.promptTokens(messages).length,
       context - room,
     );
     if (dropped === 0) return;

@@ -5,20 +5,33 @@
  */
 import type { Backend } from "../core/backend.ts";
 import type { KVCache } from "../core/cache.ts";
-import { Ledger, type LedgerLine, type TierTotal } from "../core/ledger.ts";
+import { Ledger } from "../core/ledger.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { CachePlan, CompiledPlan } from "../core/plan.ts";
 import type { Scheduler } from "../core/scheduler.ts";
-import { type ChatMessage, renderChat } from "../models/chat_template.ts";
+import type { ChatMessage } from "../models/chat_template.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 import { Generation } from "./generation.ts";
-import { LogitsJob, type VisitLogits } from "./logits.ts";
+import { type Bounds, checkLength, mostTokens } from "./lengths.ts";
+import {
+  type EachLogitsOptions,
+  LogitsJob,
+  type LogitsOptions,
+  type VisitLogits,
+} from "./logits.ts";
 import { Loop } from "./loop.ts";
+import { type MemoryReport, memoryReport } from "./memory_report.ts";
 import type { GenerateOptions, GeneratePart } from "./options.ts";
+import { chatPrompt, chatTokens, checkTokens, promptTokens } from "./prompt.ts";
 import { Sampler } from "./sampler.ts";
 import { StopText } from "./stop_text.ts";
 
-export type { VisitLogits } from "./logits.ts";
+export type {
+  EachLogitsOptions,
+  LogitsOptions,
+  VisitLogits,
+} from "./logits.ts";
+export type { MemoryReport } from "./memory_report.ts";
 
 /** Everything an engine is put together from. */
 export interface EngineParts {
@@ -34,30 +47,6 @@ export interface EngineParts {
   readonly context: number;
   /** Recounts all books after every step. */
   readonly check: boolean;
-}
-
-/** Who holds how many bytes, by line and by tier. */
-export interface MemoryReport {
-  /** Bytes by tier, owner and component. */
-  readonly lines: readonly LedgerLine[];
-  /** Each tier as a whole. */
-  readonly tiers: Readonly<Record<string, TierTotal>>;
-}
-
-/** How much of the logits is wanted. */
-export interface LogitsOptions {
-  /** Default "last". */
-  readonly rows?: "last" | "all" | undefined;
-  /** Ends the request with its reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Which rows `eachLogits()` visits. */
-export interface EachLogitsOptions {
-  /** Position of the first. Default 0. */
-  readonly from?: number | undefined;
-  /** Ends the request; its reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -79,6 +68,7 @@ export class Engine implements AsyncDisposable {
   /** Longest sequence, tokens. */
   readonly context: number;
   readonly #parts: EngineParts;
+  readonly #bounds: Bounds;
   readonly #loop: Loop;
   readonly #ledger = new Ledger();
   #requests = 0;
@@ -94,6 +84,11 @@ export class Engine implements AsyncDisposable {
     this.cache = cache;
     this.scheduler = parts.scheduler;
     this.context = parts.context;
+    this.#bounds = {
+      context: parts.context,
+      trained: parts.spec.context,
+      cache,
+    };
     this.#ledger.register(() => backend.lines());
     this.#ledger.register(() => cache.lines());
     this.#ledger.meter("device", () => backend.memory.stat());
@@ -123,29 +118,26 @@ export class Engine implements AsyncDisposable {
   async *generate(options: GenerateOptions): AsyncGenerator<GeneratePart> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const prompt = this.#promptTokens(options);
-    const maxTokens = this.#maxTokens(prompt.length, options.maxTokens);
-    const { tokenizer, backend: { limits } } = this.#parts;
+    const { model, tokenizer, backend: { limits } } = this.#parts;
+    const prompt = promptTokens(this.#parts, options);
+    checkTokens(prompt, this.spec.vocab);
+    const { maxTokens: wanted, priority = 0 } = options;
+    const maxTokens = mostTokens(prompt.length, wanted, this.#bounds);
     const stops = options.stop ?? [];
     const generation = new Generation({
       id: `request-${this.#requests++}`,
+      model,
       prompt,
       tokenizer,
       sampler: new Sampler(options, this.spec.vocab, limits.top),
       stop: new StopText(typeof stops === "string" ? [stops] : stops),
       ignoreEos: options.ignoreEos ?? false,
     });
-    const { id } = generation, { priority = 0 } = options;
-    this.#loop.add({ id, prompt, maxTokens, priority }, generation);
-    const abort = (): void => this.#loop.abort(id);
-    signal?.addEventListener("abort", abort, { once: true });
+    const { id } = generation;
+    this.#loop.add({ id, prompt, maxTokens, priority }, generation, signal);
     try {
       yield* generation.read();
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
     } finally {
-      signal?.removeEventListener("abort", abort);
       this.#loop.abort(id);
     }
   }
@@ -154,19 +146,25 @@ export class Engine implements AsyncDisposable {
    * Logits after the last of `ids`, or after each of them: rows × vocabulary,
    * row-major.
    *
-   * @throws {RangeError} for an empty list, an id outside the vocabulary, or more
-   * tokens than the context.
+   * @throws {RangeError} for an empty list, an id outside the vocabulary, more
+   * tokens than the context, or options out of bounds.
    */
   async logits(
     ids: readonly number[],
     { rows = "last", signal }: LogitsOptions = {},
   ): Promise<Float32Array> {
     const { vocab } = this.spec;
-    const first = rows === "all" ? 0 : Math.max(0, ids.length - 1);
+    if (rows !== "last" && rows !== "all") {
+      throw new RangeError(
+        `Cannot compute logits with "rows" "${rows}": "last", "all" are possible`,
+      );
+    }
+    const { length } = ids;
+    const first = rows === "all" ? 0 : Math.max(0, length - 1);
     let out = new Float32Array(0);
     await this.#visitLogits(ids, rows, first, (position, logits) => {
       if (position === first) {
-        out = new Float32Array((ids.length - first) * vocab);
+        out = new Float32Array((length - first) * vocab);
       }
       out.set(logits, (position - first) * vocab);
     }, signal);
@@ -184,6 +182,11 @@ export class Engine implements AsyncDisposable {
     visit: VisitLogits,
     { from = 0, signal }: EachLogitsOptions = {},
   ): Promise<void> {
+    if (!Number.isInteger(from) || from < 0 || from >= ids.length) {
+      throw new RangeError(
+        `Cannot show logits from position ${from}: the text has ${ids.length} tokens, counted from 0`,
+      );
+    }
     await this.#visitLogits(ids, from, from, visit, signal);
   }
 
@@ -195,22 +198,12 @@ export class Engine implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     signal?.throwIfAborted();
-    this.#checkTokens(ids);
-    if (ids.length > this.context) throw this.#tooLong(ids.length);
+    checkTokens(ids, this.spec.vocab);
+    checkLength(ids.length, this.#bounds);
     const job = new LogitsJob(`logits-${this.#requests++}`, first, visit);
-    const { id } = job;
-    this.#loop.add({ id, prompt: ids, maxTokens: 0, logits }, job);
-    const abort = (): void => this.#loop.abort(id);
-    signal?.addEventListener("abort", abort, { once: true });
-    try {
-      await job.done;
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      this.#loop.abort(id);
-    }
+    const request = { id: job.id, prompt: [...ids], maxTokens: 0, logits };
+    this.#loop.add(request, job, signal);
+    await job.done;
   }
 
   /**
@@ -218,26 +211,20 @@ export class Engine implements AsyncDisposable {
    * answer begins. Throws a ModelError where there is no template.
    */
   chatPrompt(messages: readonly ChatMessage[]): string {
-    const { tokenizer } = this;
-    const text = (id: number | undefined): string =>
-      id === undefined ? "" : tokenizer.decode([id]);
-    return renderChat(tokenizer.chatTemplate, messages, {
-      model: this.#parts.model,
-      bos: text(tokenizer.bos),
-      eos: text(tokenizer.eos),
-    });
+    return chatPrompt(this.#parts, messages);
+  }
+
+  /**
+   * The tokens of a conversation, as `generate()` gives them to the model. Throws
+   * a ModelError where there is no template.
+   */
+  promptTokens(messages: readonly ChatMessage[]): readonly number[] {
+    return chatTokens(this.#parts, messages);
   }
 
   /** Every byte with its owner, now and at most. */
   memory(): MemoryReport {
-    const lines = this.#ledger.lines();
-    const tiers = [...new Set(lines.map((l) => l.tier))];
-    return {
-      lines,
-      tiers: Object.fromEntries(
-        tiers.map((tier) => [tier, this.#ledger.total(tier)]),
-      ),
-    };
+    return memoryReport(this.#ledger);
   }
 
   /** Recounts heap, cache and ledger; throws on the first disagreement. */
@@ -258,66 +245,5 @@ export class Engine implements AsyncDisposable {
     );
     await this.#parts.backend[Symbol.asyncDispose]();
     await this.#parts.compiled.close();
-  }
-
-  #promptTokens(options: GenerateOptions): readonly number[] {
-    const { prompt, tokens, messages } = options;
-    const given = [prompt, tokens, messages].filter((x) => x !== undefined);
-    if (given.length !== 1) {
-      throw new TypeError(
-        `Cannot generate: exactly one of "prompt", "tokens" and "messages" is wanted, ${given.length} given`,
-      );
-    }
-    const { tokenizer } = this;
-    if (tokens !== undefined) {
-      this.#checkTokens(tokens);
-      return tokens;
-    }
-    if (prompt !== undefined) {
-      const ids = tokenizer.encode(prompt, { bos: tokenizer.addBos });
-      if (ids.length > 0) return ids;
-      if (tokenizer.bos !== undefined) return [tokenizer.bos];
-      throw new RangeError(
-        "Cannot generate from an empty prompt: the model has no BOS token",
-      );
-    }
-    const ids = tokenizer.encode(this.chatPrompt(messages!), { special: true });
-    return tokenizer.addBos && ids[0] !== tokenizer.bos
-      ? [tokenizer.bos!, ...ids]
-      : ids;
-  }
-
-  #checkTokens(ids: readonly number[]): void {
-    if (ids.length === 0) {
-      throw new RangeError("Cannot compute no tokens: one is the least");
-    }
-    for (const id of ids) {
-      if (Number.isInteger(id) && id >= 0 && id < this.spec.vocab) continue;
-      throw new RangeError(
-        `Cannot compute token ${id}: ids go from 0 to ${this.spec.vocab - 1}`,
-      );
-    }
-  }
-
-  #maxTokens(prompt: number, wanted: number | undefined): number {
-    const left = this.context - prompt;
-    if (left < 1) throw this.#tooLong(prompt);
-    if (wanted === undefined) return left;
-    if (!Number.isInteger(wanted) || wanted < 1) {
-      throw new RangeError(
-        `Cannot generate with "maxTokens" ${wanted}: a whole number above 0 is wanted`,
-      );
-    }
-    return Math.min(wanted, left);
-  }
-
-  #tooLong(length: number): RangeError {
-    const { context: trained } = this.spec;
-    return new RangeError(
-      `Cannot take ${length} tokens: the context holds ${this.context}, the answer included; ` +
-        (this.context < trained
-          ? `load with a "context" of up to ${trained}`
-          : "shorten the prompt"),
-    );
   }
 }

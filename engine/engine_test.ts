@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { ModelError } from "../core/errors.ts";
 import { VALUE } from "../models/gguf/value_types.ts";
+import { withFile } from "../models/testing/files.ts";
+import { tinyLlama } from "../models/testing/tiny_llama.ts";
 import type { Engine } from "./engine.ts";
+import { load } from "./load.ts";
 import type { GenerateOptions } from "./options.ts";
 import { collect, openEngine, tinyEngine } from "./testing/tiny_engine.ts";
 
@@ -153,6 +156,35 @@ Deno.test("Engine.generate() frees everything where its reader leaves the loop",
   assertIdle(engine);
 });
 
+Deno.test("Engine.generate() loses no request that comes just as another leaves", async () => {
+  // The reference backend ends a step without leaving the queue of microtasks.
+  await withFile(tinyLlama(), async (path) => {
+    await using engine = await load(path, {
+      backend: "reference",
+      check: true,
+    });
+    const request = { tokens: [2, 3], maxTokens: 3, ignoreEos: true };
+    for (let i = 0; i < 60; i++) {
+      const parts = engine.generate({ tokens: [2], ignoreEos: true });
+      await parts.next();
+      for (let k = 0; k < i % 7; k++) await undefined;
+      await parts.return(undefined);
+      for (let k = 0; k < i % 5; k++) await undefined;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const lost = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`lost at ${i}`)), 5000);
+      });
+      const { tokens } = await Promise.race([
+        collect(engine.generate(request)),
+        lost,
+      ]);
+      clearTimeout(timer);
+      assert.equal(tokens.length, 3);
+      assertIdle(engine);
+    }
+  });
+});
+
 Deno.test("Engine.generate() says how it ended and what it took", async () => {
   await using engine = await tinyEngine();
   const request = { tokens: [2, 3], ignoreEos: true };
@@ -177,6 +209,9 @@ Deno.test("Engine.generate() says how it ended and what it took", async () => {
   const cut = await collect(engine.generate({ ...request, stop }));
   assert.equal(cut.finish, "stop");
   assert.equal(cut.text, full.text.slice(0, full.text.indexOf(stop)));
+  // The tokens of the stop text are told, its text is not.
+  const told = engine.tokenizer.decode(cut.tokens);
+  assert.ok(told.startsWith(cut.text + stop), told);
   // At a token that ends texts, which is no part of the answer.
   const [eos] = engine.tokenizer.eog;
   const ended = await collect(
@@ -236,10 +271,17 @@ Deno.test("Engine.generate() refuses what makes no sense, and says what would wo
   for (const ids of [[], [8], [NaN], Array(65).fill(2)]) {
     await assert.rejects(engine.logits(ids), RangeError);
   }
-  await assert.rejects(
-    engine.eachLogits([2, 3], () => {}, { from: 2 }),
-    /its prompt has 0 to 1/,
-  );
+  for (const from of [2, -1, 0.5, NaN]) {
+    await assert.rejects(
+      engine.eachLogits([2, 3], () => {}, { from }),
+      (error: Error) => {
+        assert.match(error.message, /from position .*: the text has 2 tokens/);
+        return error instanceof RangeError;
+      },
+    );
+  }
+  const rows = "al" as "all";
+  await assert.rejects(engine.logits([2], { rows }), /"rows" "al": "last"/);
   assertIdle(engine);
 });
 

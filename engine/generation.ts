@@ -14,6 +14,8 @@ import type { StopText } from "./stop_text.ts";
 /** What a generation is made of. */
 export interface GenerationParts {
   readonly id: string;
+  /** The model's file, for messages. */
+  readonly model: string;
   readonly prompt: readonly number[];
   readonly tokenizer: Tokenizer;
   readonly sampler: Sampler;
@@ -35,7 +37,7 @@ export class Generation implements Job {
   #text = "";
   #tokens: number[] = [];
   #finish: Finish | undefined;
-  #error: Error | undefined;
+  #error: unknown;
   #over = false;
   #wake: (() => void) | undefined;
   #computed = 0;
@@ -65,7 +67,13 @@ export class Generation implements Job {
     row.logits = result.logits(i);
     row.topIds = result.topIds(i);
     row.topLogits = result.topLogits(i);
-    return this.#parts.sampler.next(row satisfies LogitsRow);
+    const token = this.#parts.sampler.next(row satisfies LogitsRow);
+    if (token >= 0) return token;
+    throw new Error(
+      `Cannot continue: model "${this.#parts.model}" computed no finite logits (NaN) after ${
+        this.#parts.prompt.length + this.#made
+      } tokens; its weights may be damaged`,
+    );
   }
 
   take(token: number): boolean {
@@ -84,7 +92,7 @@ export class Generation implements Job {
     return stop.stopped;
   }
 
-  ended(reason: FinishReason, error: Error | undefined): void {
+  ended(reason: FinishReason, error: unknown): void {
     const { stop } = this.#parts;
     this.#text += stop.push(this.#decoder.end()) + stop.end();
     this.#finish ??= stop.stopped ? "stop" : "length";

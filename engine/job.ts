@@ -6,7 +6,10 @@
 import type { StepResult } from "../core/backend.ts";
 import type { FinishReason, StepEntry } from "../core/scheduler_types.ts";
 
-/** One request, from its owner's side. The loop calls these between steps. */
+/**
+ * One request, from its owner's side. The loop calls these between steps; what
+ * one throws ends this request only.
+ */
 export interface Job {
   readonly id: string;
   /** How many of the largest logits its rows need. */
@@ -17,6 +20,6 @@ export interface Job {
   sample(entry: StepEntry, result: StepResult): number;
   /** Whether `token` ends the request. Called once for each sampled token. */
   take(token: number): boolean;
-  /** No more steps. */
-  ended(reason: FinishReason, error: Error | undefined): void;
+  /** No more steps. `error`: why, where it is known. */
+  ended(reason: FinishReason, error: unknown): void;
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import type { Backend } from "../core/backend.ts";
-import { createCache } from "../core/cache.ts";
+import { createCache, type KVCache } from "../core/cache.ts";
 import { modelShape, type ModelSpec } from "../core/model.ts";
 import { compilePlan } from "../core/plan.ts";
 import { createScheduler } from "../core/scheduler.ts";
 import { Engine } from "./engine.ts";
+import { checkLoadOptions, defaultThreads } from "./load_options.ts";
 import { type LoadOptions, parseBytes } from "./options.ts";
 import { modelWindows } from "./windows.ts";
 import type { GgufFile } from "../models/gguf.ts";
@@ -40,7 +41,7 @@ export async function load(
   options: LoadOptions = {},
 ): Promise<Engine> {
   const { signal, onProgress } = options;
-  checkOptions(options);
+  checkLoadOptions(options);
   signal?.throwIfAborted();
   const [{ pull }, { openGguf }, { modelSpec }, { createTokenizer }] =
     await Promise.all([
@@ -83,7 +84,7 @@ export async function load(
       memory: backend.memory,
       budgetBytes: capacity - used,
     });
-    signal?.throwIfAborted();
+    checkRoom(cache, backend);
     const { rows, seqs, wanted } = backend.limits;
     const scheduler = createScheduler({
       cache,
@@ -92,6 +93,7 @@ export async function load(
       maxWanted: wanted,
       maxLength: context,
     });
+    signal?.throwIfAborted();
     return new Engine({
       model: path,
       spec,
@@ -121,6 +123,16 @@ function contextOf(spec: ModelSpec, wanted: number | undefined): number {
   return wanted;
 }
 
+/** Throws a RangeError where no request could run. */
+function checkRoom(cache: KVCache, { memory }: Backend): void {
+  const wanted = cache.peakBytes(1, 1), { capacity } = memory.stat();
+  if (wanted <= cache.budgetBytes) return;
+  throw new RangeError(
+    `Cannot load with a "budget" of ${capacity} bytes: the model and its workspace leave ${cache.budgetBytes}, ` +
+      `the K/V of one token take ${wanted}; raise it, or lower "chunk"`,
+  );
+}
+
 /** `whileLoading` runs while workers read the weights. */
 async function createBackend(
   file: GgufFile,
@@ -134,9 +146,9 @@ async function createBackend(
     ? MOST_BYTES
     : Math.min(MOST_BYTES, parseBytes(options.budget));
   const limits = {
-    rows: Math.max(chunk, parallel),
-    seqs: parallel,
-    wanted: Math.max(parallel, Math.min(64, chunk)),
+    rows: chunk,
+    seqs: Math.min(chunk, parallel),
+    wanted: Math.min(chunk, Math.max(64, parallel)),
   };
   if (options.backend === "reference") {
     const [{ createReference }, { readTensor }] = await Promise.all([
@@ -154,7 +166,7 @@ async function createBackend(
   return await createWasm({
     spec,
     paths: file.files.map((f) => f.path),
-    threads: options.threads,
+    threads: options.threads ?? defaultThreads(),
     context,
     bytes,
     ...limits,
@@ -165,36 +177,4 @@ async function createBackend(
       onProgress?.({ stage: "load", what, done, total }),
     signal,
   });
-}
-
-function checkOptions(options: LoadOptions): void {
-  const whole = (
-    name: "threads" | "chunk" | "parallel",
-    most: number,
-  ): void => {
-    const value = options[name];
-    if (value === undefined) return;
-    if (Number.isInteger(value) && value >= 1 && value <= most) return;
-    throw new RangeError(
-      `Cannot load with "${name}" ${value}: a whole number from 1 to ${most} is wanted`,
-    );
-  };
-  whole("threads", 64);
-  whole("chunk", 4096);
-  whole("parallel", 1024);
-  const among = (
-    name: "backend" | "precision" | "build",
-    values: readonly string[],
-  ): void => {
-    const value = options[name];
-    if (value === undefined || values.includes(value)) return;
-    throw new RangeError(
-      `Cannot load with "${name}" "${value}": ${
-        values.map((v) => `"${v}"`).join(", ")
-      } are possible`,
-    );
-  };
-  among("backend", ["auto", "wasm", "reference"]);
-  among("precision", ["fast", "exact"]);
-  among("build", ["simd", "relaxed"]);
 }

@@ -151,6 +151,25 @@ Deno.test("load() stops with the signal's reason, and leaves no worker behind", 
   }
 });
 
+Deno.test("load() makes no engine once its signal was aborted, whichever backend reads", async () => {
+  await withFile(tinyLlama(), async (path) => {
+    for (const backend of ["wasm", "reference"] as const) {
+      for (let delay = 0; delay < 12; delay += 2) {
+        const stop = new AbortController(), { signal } = stop;
+        const timer = setTimeout(() => stop.abort(new Error("late")), delay);
+        try {
+          await using engine = await load(path, { backend, signal });
+          assert.ok(!signal.aborted, `${backend}, ${delay} ms`);
+          assert.equal(engine.context, 64);
+        } catch (error) {
+          assert.match(String(error), /late/);
+        }
+        clearTimeout(timer);
+      }
+    }
+  });
+});
+
 Deno.test("load() tells how far it is, up to all of it", async () => {
   const seen: { done: number; total: number | undefined }[] = [];
   await using engine = await tinyEngine({
@@ -163,6 +182,69 @@ Deno.test("load() tells how far it is, up to all of it", async () => {
   assert.equal(last.done, last.total);
   assert.ok(seen.every((s, i) => i === 0 || s.done >= seen[i - 1]!.done));
   assert.ok(engine.context === 64);
+});
+
+Deno.test("load() computes no more tokens in a step than its chunk, however many may run together", async () => {
+  const steps = async (options: LoadOptions): Promise<number> => {
+    await using engine = await tinyEngine(options);
+    await engine.logits(Array(64).fill(5));
+    return engine.scheduler.stat().steps;
+  };
+  assert.equal(await steps({ chunk: 1 }), 64);
+  assert.equal(await steps({ chunk: 1, parallel: 1 }), 64);
+  assert.equal(await steps({ chunk: 8 }), 8);
+  assert.equal(await steps({ chunk: 50, parallel: 2 }), 2);
+  // More requests than rows take turns.
+  await using engine = await tinyEngine({ chunk: 2 });
+  const request = { tokens: [2, 3, 4], maxTokens: 6, ignoreEos: true };
+  const all = await Promise.all(
+    Array.from({ length: 7 }, () => collect(engine.generate(request))),
+  );
+  assert.deepEqual(all, Array(7).fill(all[0]));
+  const { steps: taken, rows } = engine.scheduler.stat();
+  assert.ok(rows <= taken * 2, `${rows} rows in ${taken} steps`);
+});
+
+/** Loads the file it is given, which has no usable vocabulary. */
+const BROKEN = `
+  const { load } = await import("${new URL("load.ts", import.meta.url)}");
+  try {
+    await load(Deno.args[0], { threads: 2, onProgress: () => {} });
+  } catch (error) {
+    console.log(error.name);
+  }
+`;
+
+Deno.test("load() rejects a broken vocabulary, and keeps no process alive", async () => {
+  const key = "tokenizer.ggml.model";
+  const file = tinyLlama({ [key]: [key, VALUE.STRING, "nobody-knows"] });
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(script, BROKEN);
+    await withFile(file, async (path) => {
+      const child = new Deno.Command("deno", {
+        args: [
+          "run",
+          "--quiet",
+          "--no-check",
+          "--allow-read",
+          "--allow-env",
+          script,
+          path,
+        ],
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      const { code, stdout, stderr } = await child.output();
+      clearTimeout(timer);
+      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+      assert.equal(code, 0, text(stderr));
+      assert.equal(text(stdout).trim(), "ModelError");
+    });
+  } finally {
+    await Deno.remove(script);
+  }
 });
 
 /** Decodes 200 tokens twice in a process whose heap can be looked at. */

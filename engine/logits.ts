@@ -13,6 +13,22 @@ import type { Job } from "./job.ts";
  */
 export type VisitLogits = (position: number, logits: Float32Array) => void;
 
+/** How much of the logits is wanted. */
+export interface LogitsOptions {
+  /** Default "last". */
+  readonly rows?: "last" | "all" | undefined;
+  /** Ends the request with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Which rows `eachLogits()` visits. */
+export interface EachLogitsOptions {
+  /** Position of the first. Default 0. */
+  readonly from?: number | undefined;
+  /** Ends the request; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Shows wanted rows to a visitor in the steps that compute them. */
 export class LogitsJob implements Job {
   /** The request's. */
@@ -24,7 +40,6 @@ export class LogitsJob implements Job {
   readonly #visit: VisitLogits;
   /** Position of the next row; a request that gave way computes some again. */
   #next: number;
-  #failed = false;
   #resolve!: () => void;
   #reject!: (error: unknown) => void;
 
@@ -39,17 +54,12 @@ export class LogitsJob implements Job {
     });
   }
 
-  /** See {@linkcode Job}. A visitor that throws ends its own request only. */
+  /** See {@linkcode Job}. */
   rows(entry: StepEntry, result: StepResult): void {
     const position = entry.start + entry.rows - entry.wanted;
-    for (let k = 0; k < entry.wanted && !this.#failed; k++) {
+    for (let k = 0; k < entry.wanted; k++) {
       if (position + k !== this.#next) continue;
-      try {
-        this.#visit(this.#next++, result.logits(entry.wantedAt + k));
-      } catch (error) {
-        this.#failed = true;
-        this.#reject(error);
-      }
+      this.#visit(this.#next++, result.logits(entry.wantedAt + k));
     }
   }
 
@@ -64,10 +74,12 @@ export class LogitsJob implements Job {
   }
 
   /** See {@linkcode Job}. */
-  ended(reason: FinishReason, error: Error | undefined): void {
-    if (error !== undefined) this.#reject(error);
-    else if (reason === "aborted") {
-      this.#reject(new DOMException("The request was ended", "AbortError"));
-    } else this.#resolve();
+  ended(reason: FinishReason, error: unknown): void {
+    if (reason === "aborted") {
+      this.#reject(
+        error ?? new DOMException("The request was ended", "AbortError"),
+      );
+    } else if (reason === "error") this.#reject(error);
+    else this.#resolve();
   }
 }

@@ -8,20 +8,30 @@ import type { KVCache } from "../core/cache.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type {
   Finished,
+  FinishReason,
   GenRequest,
   StepPlan,
 } from "../core/scheduler_types.ts";
+import { fillWanted } from "../core/step_plan.ts";
 import type { Job } from "./job.ts";
 
 /** Called after every step, with the books settled. */
 export type AfterStep = () => void;
+
+/** A job and what may end it. */
+interface Running {
+  readonly job: Job;
+  readonly signal: AbortSignal | undefined;
+  /** Listens to `signal`. */
+  readonly abort: () => void;
+}
 
 /** Runs requests together until none is left, then rests. */
 export class Loop {
   readonly #backend: Backend;
   readonly #cache: KVCache;
   readonly #scheduler: Scheduler;
-  readonly #jobs = new Map<string, Job>();
+  readonly #jobs = new Map<string, Running>();
   readonly #afterStep: AfterStep | undefined;
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
@@ -39,10 +49,10 @@ export class Loop {
   }
 
   /**
-   * Takes a request. Throws a RangeError where it does not fit the memory even
-   * alone, and whatever stopped the loop before.
+   * Takes a request; `signal` ends it with its reason. Throws a RangeError where
+   * it does not fit the memory even alone, and whatever stopped the loop before.
    */
-  add(request: GenRequest, job: Job): void {
+  add(request: GenRequest, job: Job, signal?: AbortSignal): void {
     if (this.#failure !== undefined) throw this.#failure;
     const short = this.#scheduler.add(request);
     if (short !== undefined) {
@@ -53,12 +63,15 @@ export class Loop {
           } bytes; raise "budget" or ask for less`,
       );
     }
-    this.#jobs.set(request.id, job);
-    this.#running ??= this.#run().finally(() => this.#running = undefined);
+    const abort = (): void => this.abort(request.id);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#jobs.set(request.id, { job, signal, abort });
+    this.#running ??= this.#run();
   }
 
   /** Ends a request; its job hears of it at once or after the running step. */
   abort(id: string): void {
+    if (!this.#jobs.has(id)) return;
     this.#scheduler.abort(id);
     this.#report(this.#scheduler.ended());
   }
@@ -88,6 +101,9 @@ export class Loop {
       }
     } catch (error) {
       this.#fail(error as Error);
+    } finally {
+      // At once: a request that came a moment later would find nobody running.
+      this.#running = undefined;
     }
   }
 
@@ -98,17 +114,21 @@ export class Loop {
       this.#fill(plan);
       const result = await this.#backend.run();
       for (let i = 0; i < plan.count; i++) {
-        const entry = plan.entries[i]!;
-        const job = this.#jobs.get(entry.request.id);
-        if (job === undefined) {
-          plan.sampled[i] = 0;
-          continue;
+        const entry = plan.entries[i]!, { id } = entry.request;
+        plan.sampled[i] = 0;
+        const job = this.#jobs.get(id)?.job;
+        if (job === undefined) continue;
+        try {
+          job.rows(entry, result);
+          if (!entry.samples) continue;
+          const token = job.sample(entry, result);
+          plan.sampled[i] = token;
+          plan.stops[i] = job.take(token) ? 1 : 0;
+        } catch (error) {
+          // Its own trouble: the others go on.
+          this.#end(id, "error", error);
+          this.#scheduler.abort(id);
         }
-        job.rows(entry, result);
-        if (!entry.samples) continue;
-        const token = job.sample(entry, result);
-        plan.sampled[i] = token;
-        plan.stops[i] = job.take(token) ? 1 : 0;
       }
     } catch (error) {
       this.#report(this.#scheduler.cancel(plan));
@@ -120,36 +140,44 @@ export class Loop {
   #fill(plan: StepPlan): void {
     const { batch } = this.#backend;
     this.#cache.fill(plan.reservation, batch);
+    fillWanted(plan, batch);
     let top = 0;
     for (let i = 0; i < plan.count; i++) {
-      const e = plan.entries[i]!;
-      const first = e.row + e.rows - e.wanted;
-      for (let k = 0; k < e.wanted; k++) {
-        batch.wantedRows[e.wantedAt + k] = first + k;
-      }
-      if (e.samples) {
-        top = Math.max(top, this.#jobs.get(e.request.id)?.top ?? 0);
+      const { request, samples } = plan.entries[i]!;
+      if (samples) {
+        top = Math.max(top, this.#jobs.get(request.id)?.job.top ?? 0);
       }
     }
-    batch.wanted = plan.wanted;
     batch.top = top;
   }
 
   #report(ended: readonly Finished[]): void {
-    for (const { id, reason, error } of ended) {
-      const job = this.#jobs.get(id);
-      this.#jobs.delete(id);
-      job?.ended(reason, error);
+    for (const { id, reason, error } of ended) this.#end(id, reason, error);
+  }
+
+  #end(id: string, reason: FinishReason, error: unknown): void {
+    const running = this.#jobs.get(id);
+    if (running === undefined) return;
+    this.#jobs.delete(id);
+    const { job, signal, abort } = running;
+    signal?.removeEventListener("abort", abort);
+    if (reason === "aborted") {
+      error ??= signal?.aborted ? signal.reason : this.#failure;
     }
+    job.ended(reason, error);
   }
 
   /** What failed will not work again: everyone hears why, now and later. */
   #fail(error: Error): void {
-    this.#failure = error;
-    for (const id of [...this.#jobs.keys()]) {
-      this.#scheduler.abort(id);
-      this.#jobs.get(id)?.ended("error", error);
-      this.#jobs.delete(id);
+    this.#failure ??= error;
+    const ids = [...this.#jobs.keys()];
+    for (const id of ids) this.#end(id, "error", error);
+    for (const id of ids) {
+      try {
+        this.#scheduler.abort(id);
+      } catch {
+        // The scheduler or its cache may be what failed; `error` says so.
+      }
     }
     this.#scheduler.ended();
   }

@@ -22,7 +22,7 @@ export interface LoadProgress {
 
 /** Settings of `load()`; every one has a default. */
 export interface LoadOptions {
-  /** Compute workers. Default: the machine's cores. */
+  /** Compute workers, 1 to 64. Default: the machine's cores, at most 64. */
   readonly threads?: number | undefined;
   /** Longest sequence, tokens. Default: what the model was trained for, at most 8,192. */
   readonly context?: number | undefined;
@@ -37,7 +37,10 @@ export interface LoadOptions {
   readonly precision?: "fast" | "exact" | undefined;
   /** Memory strategies. */
   readonly plugins?: readonly Plugin[] | undefined;
-  /** Most tokens computed in one step; longer prompts go in chunks. Default 256. */
+  /**
+   * Most tokens computed in one step; longer prompts go in chunks, and no more
+   * sequences than this are computed together. Default 256.
+   */
   readonly chunk?: number | undefined;
   /** Most sequences computed together. Default 32. */
   readonly parallel?: number | undefined;
@@ -83,9 +86,9 @@ export interface GenerateOptions extends SamplingOptions {
   readonly tokens?: readonly number[] | undefined;
   /** A conversation to answer, by the model's chat template. */
   readonly messages?: readonly ChatMessage[] | undefined;
-  /** Most tokens to make. Default: what the context leaves. */
+  /** Most tokens to make. Default: what the context and the K/V memory leave. */
   readonly maxTokens?: number | undefined;
-  /** Texts that end the answer and are not part of it. */
+  /** Texts that end the answer and are not part of its text. */
   readonly stop?: string | readonly string[] | undefined;
   /** Goes on after an end-of-text token. */
   readonly ignoreEos?: boolean | undefined;
@@ -104,7 +107,7 @@ export interface Usage {
   readonly promptTokens: number;
   /** Tokens of the prompt whose K/V were there already. */
   readonly cachedTokens: number;
-  /** Tokens made, one that ended the answer included. */
+  /** Tokens made, an end-of-text token that ended the answer included. */
   readonly completionTokens: number;
   /** From the request to its first token. */
   readonly ttftMs: number;
@@ -120,7 +123,11 @@ export interface Usage {
 export interface GeneratePart {
   /** Whole characters; may be empty while one is in pieces or a stop text may begin. */
   readonly text: string;
-  /** The tokens made since the last part, those that end the answer left out. */
+  /**
+   * The tokens made since the last part. An end-of-text token that ends the
+   * answer is left out; the tokens of a stop text are not, though `text` ends
+   * before it.
+   */
   readonly tokens: readonly number[];
   /** Set in the last part only. */
   readonly finish: Finish | undefined;

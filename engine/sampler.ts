@@ -8,8 +8,10 @@
  *
  * @module
  */
+import { Candidates } from "./candidates.ts";
 import type { SamplingOptions } from "./options.ts";
-import { randomSeed, seeded } from "./random.ts";
+import { seeded } from "./random.ts";
+import { type Settings, settingsOf } from "./sampling_settings.ts";
 
 /** One row's logits as a backend leaves them. */
 export interface LogitsRow {
@@ -19,34 +21,31 @@ export interface LogitsRow {
   readonly topLogits: Float32Array;
 }
 
-/** Checked options, defaults filled in. */
-type Settings = Required<
-  { [K in keyof SamplingOptions]: NonNullable<SamplingOptions[K]> }
->;
-
 /** Chooses tokens for one request. Allocates nothing per token once warm. */
 export class Sampler {
-  /** How many of the largest logits it wants sorted out for it. */
-  readonly top: number;
   readonly #s: Settings;
   readonly #random: () => number;
+  /** How many of the likeliest; 0: all. */
+  readonly #k: number;
+  readonly #most: number;
   readonly #bias: readonly (readonly [number, number])[];
   readonly #penalises: boolean;
   /** Recent tokens, a ring. */
   readonly #recent: Int32Array;
   #pushed = 0;
+  /** How often each of them occurs there. */
   readonly #counts = new Map<number, number>();
-  #ids = new Int32Array(256);
-  #values = new Float64Array(256);
-  #count = 0;
+  readonly #candidates = new Candidates();
 
   /**
    * @param most Largest `top` the backend can serve.
    * @throws {RangeError} for an option out of bounds.
    */
   constructor(options: SamplingOptions, vocab: number, most: number) {
-    const s = this.#s = settings(options);
+    const s = this.#s = settingsOf(options);
     this.#random = seeded(s.seed);
+    this.#k = s.topK < vocab ? s.topK : 0;
+    this.#most = most;
     this.#bias = Object.entries(s.logitBias).map(([id, b]) => {
       const token = Number(id);
       if (!Number.isInteger(token) || token < 0 || token >= vocab) {
@@ -61,10 +60,18 @@ export class Sampler {
     this.#penalises = s.repetitionPenalty !== 1 || s.presencePenalty !== 0 ||
       s.frequencyPenalty !== 0;
     this.#recent = new Int32Array(this.#penalises ? s.penaltyWindow : 0);
-    const altered = this.#bias.length + this.#recent.length;
-    const wanted = (s.temperature === 0 ? 1 : s.topK) + altered;
-    const everything = s.temperature > 0 && s.topK === 0;
-    this.top = everything || wanted > most ? 0 : wanted;
+  }
+
+  /**
+   * How many of the largest logits it wants sorted out for the next token; 0: it
+   * looks at all of them. Every altered logit may push one more out of the best.
+   */
+  get top(): number {
+    const greedy = this.#s.temperature === 0;
+    if (!greedy && this.#k === 0) return 0;
+    const wanted = (greedy ? 1 : this.#k) + this.#bias.length +
+      this.#counts.size;
+    return wanted > this.#most ? 0 : wanted;
   }
 
   /** Notes a token that penalties will look back at. */
@@ -81,166 +88,105 @@ export class Sampler {
     this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
   }
 
-  /** Chooses a token. */
+  /** Chooses a token; -1 where the largest logit is not a finite number. */
   next(row: LogitsRow): number {
-    const { temperature, topK } = this.#s;
-    if (temperature === 0 && this.#bias.length === 0 && !this.#penalises) {
-      return this.top > 0 ? row.topIds[0]! : largest(row.logits);
-    }
-    this.#gather(row);
-    this.#sort();
-    if (temperature === 0) return this.#ids[0]!;
-    let n = this.#count;
-    if (topK > 0) n = Math.min(n, topK);
-    return this.#draw(this.#cut(n));
+    const { topIds, topLogits, logits } = row, top = this.top;
+    const first = top > 0 ? topIds[0]! : largest(logits);
+    const value = top > 0 ? topLogits[0]! : logits[first]!;
+    if (first < 0 || !Number.isFinite(value)) return -1;
+    const greedy = this.#s.temperature === 0;
+    if (greedy && this.#bias.length === 0 && !this.#penalises) return first;
+    this.#gather(row, top);
+    const c = this.#candidates, best = c.best();
+    return greedy ? c.id(best) : this.#choose(c.value(best));
   }
 
   /** Candidates with their altered logits: the sorted-out ones, or all. */
-  #gather({ logits, topIds, topLogits }: LogitsRow): void {
-    const n = this.top > 0 ? Math.min(this.top, topIds.length) : logits.length;
-    this.#room(n + this.#bias.length + this.#counts.size);
-    this.#count = 0;
-    for (let i = 0; i < n; i++) {
-      const id = this.top > 0 ? topIds[i]! : i;
-      if (id < 0) break;
-      this.#ids[this.#count] = id;
-      this.#values[this.#count++] = this.top > 0 ? topLogits[i]! : logits[i]!;
+  #gather({ logits, topIds, topLogits }: LogitsRow, top: number): void {
+    const c = this.#candidates, altered = this.#bias.length + this.#counts.size;
+    if (top === 0) c.all(logits);
+    else {
+      c.some(logits, topIds, topLogits, Math.min(top, topIds.length), altered);
     }
+    this.#counts.forEach(this.#penalise);
+    for (let i = 0; i < this.#bias.length; i++) {
+      const at = c.find(this.#bias[i]![0]);
+      c.set(at, c.value(at) + this.#bias[i]![1]);
+    }
+  }
+
+  readonly #penalise = (times: number, id: number): void => {
     const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.#s;
-    for (const [id, count] of this.#counts) {
-      const i = this.#find(id, logits), v = this.#values[i]!;
-      this.#values[i] =
-        (v > 0 ? v / repetitionPenalty : v * repetitionPenalty) -
-        presencePenalty - frequencyPenalty * count;
-    }
-    for (const [id, bias] of this.#bias) {
-      this.#values[this.#find(id, logits)]! += bias;
-    }
-  }
+    const c = this.#candidates, at = c.find(id), v = c.value(at);
+    c.set(
+      at,
+      (v > 0 ? v / repetitionPenalty : v * repetitionPenalty) -
+        presencePenalty - frequencyPenalty * times,
+    );
+  };
 
-  /** Place of a candidate, which becomes one where it is not. */
-  #find(id: number, logits: Float32Array): number {
-    for (let i = 0; i < this.#count; i++) if (this.#ids[i] === id) return i;
-    this.#ids[this.#count] = id;
-    this.#values[this.#count] = logits[id]!;
-    return this.#count++;
-  }
-
-  #room(n: number): void {
-    if (this.#ids.length >= n) return;
-    this.#ids = new Int32Array(n);
-    this.#values = new Float64Array(n);
-  }
-
-  /** Best first, ties by lower id. Few candidates are nearly sorted already. */
-  #sort(): void {
-    const ids = this.#ids, values = this.#values, n = this.#count;
-    if (n > 1024) {
-      const order = Array.from(ids.subarray(0, n), (_, i) => i).sort((a, b) =>
-        values[b]! - values[a]! || ids[a]! - ids[b]!
-      );
-      const sortedIds = order.map((i) => ids[i]!);
-      const sortedValues = order.map((i) => values[i]!);
-      ids.set(sortedIds);
-      values.set(sortedValues);
-      return;
+  /** Cuts by top-k, top-p and min-p, and draws. `best`: the largest value. */
+  #choose(best: number): number {
+    const { topP, minP } = this.#s, k = this.#k, c = this.#candidates;
+    const least = minP > 0 ? best + Math.log(minP) : -Infinity;
+    let kept = c.count;
+    if (k > 0) {
+      kept = Math.min(k, kept);
+      c.order();
+      for (let i = 0; i < kept; i++) c.take();
     }
-    for (let i = 1; i < n; i++) {
-      const id = ids[i]!, v = values[i]!;
-      let k = i;
-      while (
-        k > 0 &&
-        (values[k - 1]! < v || (values[k - 1] === v && ids[k - 1]! > id))
-      ) {
-        ids[k] = ids[k - 1]!;
-        values[k] = values[k - 1]!;
-        k--;
-      }
-      ids[k] = id;
-      values[k] = v;
-    }
-  }
-
-  /** How many of the first `n` candidates top-p and min-p leave, 1 at least. */
-  #cut(n: number): number {
-    const { topP, minP } = this.#s, best = this.#values[0]!;
-    let kept = n;
+    let enough = Infinity;
     if (topP < 1) {
-      let sum = 0;
-      for (let i = 0; i < n; i++) sum += Math.exp(this.#values[i]! - best);
-      let reached = 0;
-      for (kept = 0; kept < n && reached < topP;) {
-        reached += Math.exp(this.#values[kept++]! - best) / sum;
+      enough = 0;
+      for (let i = 1; i <= kept; i++) {
+        enough += Math.exp(c.value(c.count - i) - best);
       }
+      enough *= topP;
     }
-    if (minP > 0) {
-      const least = best + Math.log(minP);
-      while (kept > 1 && this.#values[kept - 1]! < least) kept--;
+    if (k === 0) {
+      // What min-p leaves out needs no order; without top-p nothing does.
+      c.drop(least);
+      kept = c.count;
+      if (topP < 1) c.order();
     }
-    return Math.max(1, kept);
+    if (k > 0 || topP < 1) {
+      let reached = 0, n = 0;
+      for (; n < kept && (n === 0 || reached < enough); n++) {
+        if (k === 0) c.take();
+        const v = c.value(c.count - 1 - n);
+        if (n > 0 && v < least) break;
+        reached += Math.exp(v - best);
+      }
+      kept = n;
+    }
+    return this.#draw(kept, best);
   }
 
-  #draw(n: number): number {
-    const values = this.#values, best = values[0]!, t = this.#s.temperature;
+  /** One of the last `n` candidates. */
+  #draw(n: number, best: number): number {
+    const c = this.#candidates, t = this.#s.temperature, end = c.count - 1;
     let sum = 0;
     for (let i = 0; i < n; i++) {
-      sum += values[i] = Math.exp((values[i]! - best) / t);
+      const p = Math.exp((c.value(end - i) - best) / t);
+      c.set(end - i, p);
+      sum += p;
     }
     let left = this.#random() * sum;
     for (let i = 0; i < n; i++) {
-      left -= values[i]!;
-      if (left < 0) return this.#ids[i]!;
+      left -= c.value(end - i);
+      if (left < 0) return c.id(end - i);
     }
-    return this.#ids[n - 1]!;
+    return c.id(end - n + 1);
   }
 }
 
+/** The id of the largest, -1 where none is above -Infinity. NaN is no number. */
 function largest(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) {
-    if (logits[i]! > logits[best]!) best = i;
+  let best = -1, value = -Infinity;
+  for (let i = 0; i < logits.length; i++) {
+    if (!(logits[i]! > value)) continue;
+    best = i;
+    value = logits[i]!;
   }
   return best;
-}
-
-function settings(o: SamplingOptions): Settings {
-  const check = (
-    name: keyof SamplingOptions,
-    fallback: number,
-    low: number,
-    high: number,
-    whole = false,
-  ): number => {
-    const value = o[name] ?? fallback;
-    if (
-      typeof value !== "number" || !(value >= low && value <= high) ||
-      (whole && !Number.isInteger(value))
-    ) {
-      throw new RangeError(
-        `Cannot sample with "${name}" ${String(value)}: ${
-          whole ? "a whole number" : "a number"
-        } from ${low} to ${high} is wanted`,
-      );
-    }
-    return value;
-  };
-  for (const [id, bias] of Object.entries(o.logitBias ?? {})) {
-    if (typeof bias !== "number" || !(bias < Infinity)) {
-      throw new RangeError(
-        `Cannot sample with "logitBias" ${bias} for token "${id}": a number below Infinity is wanted`,
-      );
-    }
-  }
-  return {
-    temperature: check("temperature", 0, 0, 100),
-    topK: check("topK", 40, 0, 1e9, true),
-    topP: check("topP", 0.95, 0, 1),
-    minP: check("minP", 0.05, 0, 1),
-    repetitionPenalty: check("repetitionPenalty", 1, 0.01, 100),
-    presencePenalty: check("presencePenalty", 0, -100, 100),
-    frequencyPenalty: check("frequencyPenalty", 0, -100, 100),
-    penaltyWindow: check("penaltyWindow", 64, 1, 1e6, true),
-    logitBias: o.logitBias ?? {},
-    seed: check("seed", o.seed ?? randomSeed(), 0, 2 ** 53, true),
-  };
 }

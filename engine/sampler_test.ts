@@ -170,7 +170,11 @@ Deno.test("Sampler asks the backend for as few logits as will do", () => {
   assert.equal(top({ temperature: 1 }), 40);
   assert.equal(top({ temperature: 1, topK: 0 }), 0);
   assert.equal(top({ temperature: 1, topK: 129 }), 0);
-  assert.equal(top({ presencePenalty: 1, penaltyWindow: 10 }), 11);
+  // One more for each token that is penalised, not for each that could be.
+  const penalising = new Sampler({ presencePenalty: 1 }, 1000, MOST);
+  for (const token of [5, 5, 5, 6]) penalising.push(token);
+  assert.equal(penalising.top, 3);
+  assert.equal(top({ temperature: 1, topK: 100, presencePenalty: 1 }), 100);
 });
 
 Deno.test("Sampler looks at no more of a vocabulary than there is", () => {
@@ -203,8 +207,8 @@ Deno.test("Sampler.push() forgets what is further back than the window", () => {
     MOST,
   );
   const past: number[] = [];
-  const row = rowOf(LOGITS, sampler.top);
   for (let i = 0; i < 60; i++) {
+    const row = rowOf(LOGITS, sampler.top);
     const want = plain({ presencePenalty: 9, penaltyWindow: 3 }, LOGITS, past);
     const got = sampler.next(row);
     assert.equal(want[got], 1, `after ${past}`);
@@ -213,16 +217,88 @@ Deno.test("Sampler.push() forgets what is further back than the window", () => {
   }
 });
 
-Deno.test("Sampler sorts large vocabularies as small ones", () => {
-  const logits = Array.from({ length: 3000 }, (_, i) => Math.sin(i * 7) * 9);
-  const options = { temperature: 1, topK: 50, topP: 1, minP: 0, seed: 5 };
-  const few = new Sampler(options, 3000, MOST);
-  const all = new Sampler(options, 3000, 0);
-  for (let i = 0; i < 50; i++) {
-    assert.equal(
-      all.next(rowOf(logits, all.top)),
-      few.next(rowOf(logits, few.top)),
-    );
+Deno.test("Sampler makes the same choices from all logits as from the sorted-out ones", () => {
+  const logits = Array.from(
+    { length: 3000 },
+    // Ties, and a tail that min-p cuts.
+    (_, i) => Math.round(Math.sin(i * 7) * 90) / 10,
+  );
+  for (
+    const options of [
+      { temperature: 1, topK: 50, topP: 1, minP: 0 },
+      { temperature: 1, topK: 50, topP: 0.9, minP: 0 },
+      { temperature: 1, topK: 20, topP: 1, minP: 0.4 },
+      { temperature: 2, topK: 30, topP: 0.99, minP: 0.1, presencePenalty: 3 },
+      { temperature: 1, logitBias: { 7: 20, 8: 20, 9: -Infinity } },
+      { repetitionPenalty: 1.5, frequencyPenalty: 0.5 },
+      { presencePenalty: -2 },
+    ]
+  ) {
+    const few = new Sampler({ ...options, seed: 5 }, 3000, MOST);
+    const all = new Sampler({ ...options, seed: 5 }, 3000, 0);
+    for (let i = 0; i < 50; i++) {
+      assert.ok(few.top > 0 && all.top === 0);
+      const token = few.next(rowOf(logits, few.top));
+      assert.equal(all.next(rowOf(logits, 0)), token, JSON.stringify(options));
+      few.push(token);
+      all.push(token);
+    }
+  }
+});
+
+/** The shortest of a few runs, milliseconds. */
+function fastest(run: () => void): number {
+  let least = Infinity;
+  for (let i = 0; i < 5; i++) {
+    const started = performance.now();
+    run();
+    least = Math.min(least, performance.now() - started);
+  }
+  return least;
+}
+
+Deno.test("Sampler.next() looks at a whole vocabulary in less time than sorting it takes", () => {
+  const vocab = 100_000;
+  const row: LogitsRow = {
+    logits: Float32Array.from({ length: vocab }, (_, i) => Math.sin(i) * 8),
+    topIds: new Int32Array(MOST),
+    topLogits: new Float32Array(MOST),
+  };
+  const sort = fastest(() => [...row.logits].sort((a, b) => b - a));
+  for (
+    const options of [
+      { temperature: 1, topK: 200, presencePenalty: 1, penaltyWindow: 4096 },
+      { temperature: 1, topK: 0 },
+      { temperature: 1, ...OPEN, topP: 0.95 },
+      { temperature: 0, presencePenalty: 1, penaltyWindow: 4096 },
+    ]
+  ) {
+    const sampler = new Sampler({ ...options, seed: 1 }, vocab, MOST);
+    for (let i = 0; i < 4096; i++) sampler.push(i * 3);
+    assert.equal(sampler.top, 0);
+    const ms = fastest(() => sampler.push(sampler.next(row)));
+    assert.ok(ms < sort, `${ms} ms, ${sort} for ${JSON.stringify(options)}`);
+  }
+});
+
+Deno.test("Sampler.next() is -1 where no logit is a finite number", () => {
+  const bad = [[NaN, NaN], [-Infinity, NaN], [-Infinity, -Infinity]];
+  const ways: SamplingOptions[] = [{}, { temperature: 1 }, {
+    logitBias: { 1: 1 },
+  }];
+  for (const logits of bad) {
+    for (const options of ways) {
+      const all = new Sampler(options, 2, 0);
+      assert.equal(all.next(rowOf(logits, 0)), -1);
+      const few = new Sampler({ ...options, topK: 1 }, 2, MOST);
+      const row = rowOf(logits, few.top);
+      row.topIds.fill(-1);
+      assert.equal(few.next(row), -1);
+    }
+  }
+  for (const options of ways) {
+    const sampler = new Sampler(options, 3, 0);
+    assert.equal(sampler.next(rowOf([NaN, 2, -Infinity], 0)), 1);
   }
 });
 

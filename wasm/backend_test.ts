@@ -275,3 +275,20 @@ Deno.test("createWasm() rejects with the cause where a file is missing or short"
     await Deno.remove(path);
   }
 });
+
+Deno.test("createWasm() stops reading and rejects with what onStarted or onProgress throws", async () => {
+  const broken = new Error("no such vocabulary");
+  let told = 0;
+  const onStarted = (): never => {
+    throw broken;
+  };
+  const onProgress = (): void => void told++;
+  await assert.rejects(() => make(ODD[0]!, { onStarted, onProgress }), broken);
+  const before = told;
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  assert.equal(told, before, "still told of progress");
+  await assert.rejects(
+    () => make(ODD[0]!, { onProgress: onStarted }),
+    broken,
+  );
+});

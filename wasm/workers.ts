@@ -42,6 +42,8 @@ export class Workers {
   /** Resolves when the workers are through with the last step. */
   #step: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  /** No worker that stops now can be waited for. */
+  #giveUp: (() => void) | undefined;
 
   private constructor(options: WorkersOptions) {
     this.#options = options;
@@ -179,6 +181,7 @@ export class Workers {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, PATIENCE);
+        this.#giveUp = resolve;
       });
       await Promise.race([this.#stop(), late]);
       clearTimeout(timer);
@@ -225,6 +228,7 @@ export class Workers {
   }
 
   #fail(why: string): void {
+    this.#giveUp?.();
     if (this.#failure !== undefined) return;
     this.#failure = new Error(`Cannot compute: a worker stopped: ${why}`);
     this.#terminate();
