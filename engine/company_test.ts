@@ -31,7 +31,8 @@ Deno.test({
           }
           return made;
         };
-        const alone = [], spoken = [];
+        const alone: Float32Array[] = [];
+        const spoken: (readonly number[])[] = [];
         for (const tokens of ids) {
           alone.push(await logits(tokens));
           spoken.push(await greedy(tokens));
