@@ -15,6 +15,7 @@
  */
 export * from "./engine/load.ts";
 export * from "./engine/options.ts";
+export type { Conversation, TurnOptions } from "./engine/conversation.ts";
 export type {
   EachLogitsOptions,
   Engine,
@@ -27,6 +28,14 @@ export type {
   TokenDecoder,
   Tokenizer,
 } from "./models/tokenizer.ts";
+
+export * from "./plugins/contiguous.ts";
+export * from "./plugins/cpu_offload.ts";
+export * from "./plugins/fair_share.ts";
+export * from "./plugins/paged_attention.ts";
+export * from "./plugins/prefix_cache.ts";
+export * from "./plugins/prompt_lookup.ts";
+export * from "./plugins/sliding_window.ts";
 
 export * from "./core/errors.ts";
 export * from "./core/plugin.ts";

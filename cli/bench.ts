@@ -27,6 +27,11 @@ export const bench: Command = {
         `Cannot measure with "--${name}": figures are those of the default run, leave it out`,
       );
     }
+    if (options.load.plugins !== undefined) {
+      throw new UsageError(
+        "Cannot measure with memory strategies: figures are those of the default run, leave their options out",
+      );
+    }
     const [{ measureSpeed, speedTable }, { casesOf }] = await Promise.all([
       import("../evaluate/speed.ts"),
       import("../evaluate/speed_rows.ts"),

@@ -7,9 +7,10 @@ import { parseArgs } from "@std/cli/parse-args";
 import type { GenerateOptions, LoadOptions } from "../mod.ts";
 import { UsageError } from "./host.ts";
 import { didYouMean } from "./nearest.ts";
+import { pluginsOf } from "./plugins.ts";
 
 /** Options belong together by what they are for. */
-export type OptionGroup = "load" | "generate" | "bench" | "cli";
+export type OptionGroup = "load" | "plugins" | "generate" | "bench" | "cli";
 
 /** One option. */
 export interface Option {
@@ -55,6 +56,19 @@ export const COMMON: readonly Option[] = [
   }),
   option("load", "choice", "backend", "what computes", {
     choices: ["auto", "wasm", "reference"],
+  }),
+  option("plugins", "whole", "window", "attend to the last N tokens only", {
+    value: "N",
+  }),
+  option("plugins", "whole", "sinks", "and to the first N, with --window", {
+    value: "N",
+  }),
+  option("plugins", "flag", "lookup", "guess repeated text, check it at once"),
+  option("plugins", "text", "offload", "host memory for waiting requests", {
+    value: "BYTES",
+  }),
+  option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
+    value: "N",
   }),
   option("cli", "flag", "json", "print one JSON object"),
   option("cli", "flag", "help", "print this", { short: "h" }),
@@ -157,6 +171,7 @@ export function readOptions(
   }) as unknown as Record<string, unknown>;
   const groups: Record<OptionGroup, Record<string, unknown>> = {
     load: {},
+    plugins: {},
     generate: {},
     bench: {},
     cli: {},
@@ -168,9 +183,10 @@ export function readOptions(
     if (!absent) groups[o.group][o.key] = valueOf(o, value);
   }
   const { cli } = groups;
+  const plugins = pluginsOf(groups.plugins);
   return {
     operands: (parsed["_"] as unknown[]).map(String),
-    load: groups.load,
+    load: plugins === undefined ? groups.load : { ...groups.load, plugins },
     generate: groups.generate,
     bench: groups.bench,
     json: cli.json === true,

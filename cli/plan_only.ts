@@ -6,7 +6,7 @@
 import { createReference, referenceBytes } from "../core/reference/backend.ts";
 import { modelShape, type ModelSpec } from "../core/model.ts";
 import { type CachePlan, compilePlan, type PlanBackend } from "../core/plan.ts";
-import { modelWindows } from "../engine/windows.ts";
+import { pluginsFor } from "../engine/plugins.ts";
 import type { LoadOptions } from "../mod.ts";
 import { wasmFormats } from "../wasm/formats.ts";
 
@@ -20,7 +20,7 @@ export async function planOnly(
   const { plan, close } = await compilePlan({
     model: modelShape(spec),
     backend: planBackend(spec, options),
-    plugins: [modelWindows(spec), ...options.plugins ?? []],
+    plugins: pluginsFor(spec, options.plugins),
   });
   await close();
   return plan;

@@ -32,6 +32,7 @@ function line(
 const USAGE = {
   promptTokens: 20,
   cachedTokens: 0,
+  miss: undefined,
   completionTokens: 1,
   ttftMs: 41.4,
   decodeMs: 0,

@@ -29,22 +29,91 @@ export function measure(
 export function add(load: Load, s: RequestState, cache: KVCache): void {
   const left = s.length - s.computed;
   load.rows += left;
-  load.bytes += cache.peakBytes(1, 1) +
+  load.bytes += cache.peakBytes(1, 1, "blocks") +
     Math.ceil((s.bytes * (left - 1)) / s.length);
 }
 
 /** Whether a request finds room beside the load, its next block included. */
-export function fits(load: Load, s: RequestState, cache: KVCache): boolean {
-  return load.bytes + s.bytes + cache.peakBytes(1, 1) <= cache.available;
+export function fits(
+  load: Load,
+  s: RequestState,
+  from: Origin | undefined,
+  cache: KVCache,
+  watermark: number,
+): boolean {
+  // What it shares as a fork is there, but for the block both write to.
+  const shared = from === undefined ? 0 : cache.peakBytes(from.at, 1, "blocks");
+  const block = cache.peakBytes(1, 1, "blocks");
+  const bytes = Math.max(block, s.bytes - shared + (shared > 0 ? block : 0));
+  return load.bytes + bytes + block + watermark <= cache.available;
 }
 
-/** Opens the request's sequence, with what is cached of it. */
-export function start(s: RequestState, cache: KVCache): void {
-  const { seq, cached } = cache.open(s.history.subarray(0, s.length), {
-    reuse: (s.request.logits ?? "last") === "last",
-  });
-  s.seq = seq;
-  s.computed = cached;
+/** Where a request may begin as a fork: `at` positions of a relative. */
+export interface Origin {
+  readonly relative: RequestState;
+  readonly at: number;
+}
+
+/**
+ * The relative that has most of what a request is to compute; undefined where it
+ * has to begin by itself, "wait" where a relative is still on its way there.
+ */
+export function originOf(
+  s: RequestState,
+  cache: KVCache,
+): Origin | "wait" | undefined {
+  let best: Origin | undefined;
+  if (s.seq !== undefined || !mayReuse(s)) return undefined;
+  for (const relative of s.family ?? []) {
+    if (relative === s || relative.seq === undefined) continue;
+    const common = commonLength(relative, s);
+    if (relative.computed < Math.min(common, s.forkAt)) return "wait";
+    const at = Math.min(common, relative.computed);
+    if (best !== undefined && best.at >= at) continue;
+    if (at > 0 && cache.canFork(relative.seq, at)) best = { relative, at };
+  }
+  return best;
+}
+
+/** Whether no logits of its prompt are wanted but the last's. */
+function mayReuse({ request }: RequestState): boolean {
+  return (request.logits ?? "last") === "last";
+}
+
+/** Tokens both have, without the last of `s`, whose logits it wants. */
+function commonLength(a: RequestState, s: RequestState): number {
+  const most = Math.min(a.length, s.length - 1);
+  let n = Math.min(s.promptLength, most);
+  while (n < most && a.history[n] === s.history[n]) n++;
+  return n;
+}
+
+/**
+ * Opens the request's sequence: as a fork, or with what is cached of it. One that
+ * was swapped out comes back; false where it has no room to.
+ */
+export function start(
+  s: RequestState,
+  from: Origin | undefined,
+  cache: KVCache,
+): boolean {
+  const { request } = s;
+  if (s.seq !== undefined) return cache.comeBack(s.seq);
+  if (from === undefined) {
+    const { seq, cached, miss } = cache.open(s.history.subarray(0, s.length), {
+      reuse: mayReuse(s),
+      salt: request.tenant ?? "",
+      priority: request.cachePriority ?? 0,
+    });
+    s.seq = seq;
+    s.computed = cached;
+    if (s.cached < 0) s.miss = miss;
+  } else {
+    s.seq = cache.fork(from.relative.seq!, from.at);
+    s.computed = from.at;
+  }
+  if (s.cached < 0) s.cached = Math.min(s.computed, s.promptLength);
+  return true;
 }
 
 /** Waiting requests as the `admission` slot orders them; strangers are left out. */
@@ -52,10 +121,11 @@ export function ordered(
   waiting: readonly RequestState[],
   cache: KVCache,
 ): readonly RequestState[] {
-  const requests = waiting.map((s) => s.request);
+  const ready = waiting.filter((s) => !s.held);
+  const requests = ready.map((s) => s.request);
   const out: RequestState[] = [];
   for (const r of cache.plan.admission.order(requests, cache.stat())) {
-    const s = waiting.find((w) => w.request === r);
+    const s = ready.find((w) => w.request === r);
     if (s !== undefined && !out.includes(s)) out.push(s);
   }
   return out;

@@ -33,7 +33,9 @@ export interface DeviceMemory extends Allocator {
  *  row       0  1  2  3 | 4 | 5        tokens[row], positions[row]
  *  sequence  0  0  0  0 | 1 | 2        seqs[row]
  *  tables[g][seq * tableStride + b]    byte offset of block b, 0: released
- *  starts[g][row], sinks[g][row]       the row sees [0, sink) and [start, position]
+ *  starts[g][row], sinks[g][row]       the row sees [first, sink) and
+ *  firsts[g][row]                      [start, position],
+ *  backs[g][row]                       the former as if it stood so far back
  * ```
  */
 export interface StepBatch {
@@ -51,8 +53,15 @@ export interface StepBatch {
   readonly tables: readonly Uint32Array[];
   /** First position each row sees after the sinks, by group. */
   readonly starts: readonly Int32Array[];
-  /** How many positions from 0 each row sees, by group. */
+  /** Each row sees `firsts` up to, not including, `sinks` besides, by group. */
   readonly sinks: readonly Int32Array[];
+  /** See `sinks`; 0 where there are none. */
+  readonly firsts: readonly Int32Array[];
+  /**
+   * By how many positions each row's query is turned back where it meets
+   * positions below its sink, by group: 0 to its position.
+   */
+  readonly backs: readonly Int32Array[];
   /** Rows whose logits are wanted: `wantedRows[0 .. wanted)`, ascending. */
   wanted: number;
   /** Rows whose logits are wanted. */

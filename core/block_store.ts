@@ -10,15 +10,21 @@
  *                 (none) ◀──────────────────────────────────────────(none)
  * ```
  *
+ * A block with one user may be *away*: its bytes are in a tier, and it has no
+ * place on the device, or one that its bytes have not come back to yet. It has no
+ * key meanwhile.
+ *
  * Ids start at 1; 0 stands for no block.
  *
  * @module
  */
+import type { Span } from "./allocator.ts";
 import type { DeviceMemory } from "./backend.ts";
 import type { CachePlan } from "./plan.ts";
 import { type Pool, pool } from "./pool.ts";
 import { Quota } from "./quota.ts";
-import type { CacheEvent } from "./slots.ts";
+import { Tiers } from "./tiers.ts";
+import type { BlockContent, CacheEvent } from "./slots.ts";
 import type { BlockId } from "./types.ts";
 
 /** Small blocks are taken from the heap by at most this many bytes. */
@@ -29,6 +35,7 @@ const SLAB_PART = 64;
 /** The blocks of every group, in one device's memory. */
 export class BlockStore {
   readonly quota: Quota;
+  readonly tiers: Tiers;
   readonly pools: readonly Pool[];
   /** Slots in a slab, by group. */
   readonly slabs: readonly number[];
@@ -37,6 +44,8 @@ export class BlockStore {
   readonly #parts: readonly number[];
   evictions = 0;
   copies = 0;
+  /** Uses by tables. */
+  references = 0;
   /** Blocks, and bytes of idle ones. */
   live = 0;
   sealed = 0;
@@ -49,6 +58,7 @@ export class BlockStore {
   #refs = new Int32Array(64);
   #groups = new Int16Array(64);
   #sealed = new Uint8Array(64);
+  #away = new Uint8Array(64);
   readonly #keys: (string | undefined)[] = [undefined];
   readonly #spare: number[] = [];
   #ids = 1;
@@ -63,6 +73,7 @@ export class BlockStore {
     this.#plan = plan;
     this.#memory = memory;
     this.quota = new Quota(memory, budgetBytes);
+    this.tiers = new Tiers(plan.tiers, memory);
     const slab = Math.min(SLAB_BYTES, budgetBytes / SLAB_PART);
     const layouts = plan.groups.map((g) => g.slab);
     const slots = blockBytes.map((b, g) =>
@@ -111,18 +122,67 @@ export class BlockStore {
     return this.#ids;
   }
 
-  /** An open block with one user; idle blocks make room. 0: there is none. */
-  take(group: number): number {
+  /** Whether its bytes are not on the device. */
+  isAway(id: number): boolean {
+    return this.#away[id] === 1;
+  }
+
+  /** Bytes of a block. */
+  blockBytes(id: number): number {
+    return this.pools[this.#groups[id]!]!.slotBytes;
+  }
+
+  /** Where the parts of a block are. */
+  *spans(id: number): Iterable<Span> {
+    const group = this.#groups[id]!, parts = this.#parts[group]!;
+    const bytes = this.blockBytes(id) / parts;
+    const gap = parts === 1 ? 0 : bytes * this.slabs[group]!;
+    for (let i = 0; i < parts; i++) {
+      yield { offset: this.#offsets[id]! + i * gap, bytes };
+    }
+  }
+
+  /** Gives up the place of a block with one user, whose bytes are in a tier. */
+  leave(id: number): void {
+    this.#forgetKey(id);
+    this.#away[id] = 1;
+    this.pools[this.#groups[id]!]!.give(this.#offsets[id]!);
+    this.#offsets[id] = 0;
+  }
+
+  /** Takes a place for a block that is away; false where there is none. */
+  comeBack(id: number): boolean {
+    const offset = this.#place(this.#groups[id]!);
+    if (offset < 0) return false;
+    this.#offsets[id] = offset;
+    return true;
+  }
+
+  /** The bytes of a block have come to its place. */
+  landed(id: number): void {
+    this.#away[id] = 0;
+  }
+
+  /** A free slot; idle blocks make room. -1: there is none. */
+  #place(group: number): number {
     const p = this.pools[group]!;
     let offset = p.take();
     while (offset < 0) {
-      if (!this.evict()) return 0;
+      if (!this.evict()) return -1;
       offset = p.take();
     }
     if (p.held > this.peaks[group]!) this.peaks[group] = p.held;
+    return offset;
+  }
+
+  /** An open block with one user; idle blocks make room. 0: there is none. */
+  take(group: number): number {
+    const offset = this.#place(group);
+    if (offset < 0) return 0;
     const id = this.#spare.pop() ?? this.#fresh();
     this.#offsets[id] = offset;
     this.#refs[id] = 1;
+    this.references++;
     this.#groups[id] = group;
     this.#sealed[id] = 0;
     this.live++;
@@ -131,6 +191,7 @@ export class BlockStore {
 
   /** One more user. */
   retain(id: number): void {
+    this.references++;
     if (this.#refs[id]!++ > 0) return;
     this.idle--;
     this.idleBytes -= this.pools[this.#groups[id]!]!.slotBytes;
@@ -139,6 +200,7 @@ export class BlockStore {
 
   /** One user less; the last one leaves it idle or frees it. */
   release(id: number): void {
+    this.references--;
     if (--this.#refs[id]! > 0) return;
     if (this.#keys[id] === undefined) {
       this.#free(id);
@@ -150,16 +212,16 @@ export class BlockStore {
   }
 
   /** The block is full. With a key that the index lacks, it can be found by it. */
-  seal(id: number, key: string | undefined): void {
+  seal(id: number, key?: string, content?: BlockContent): void {
     if (this.#sealed[id] === 0) this.sealed++;
     this.#sealed[id] = 1;
     const { index } = this.#plan;
     if (
-      key !== undefined && this.#keys[id] === undefined &&
-      this.find(key, this.#groups[id]!) === 0
+      key !== undefined && content !== undefined &&
+      this.#keys[id] === undefined && this.find(key, this.#groups[id]!) === 0
     ) {
+      index?.set(key, id as BlockId, content);
       this.#keys[id] = key;
-      index?.set(key, id as BlockId);
     }
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "seal", block: id as BlockId });
@@ -186,15 +248,9 @@ export class BlockStore {
     const group = this.#groups[id]!;
     const made = this.take(group);
     if (made === 0) return 0;
-    const parts = this.#parts[group]!;
-    const bytes = this.pools[group]!.slotBytes / parts;
-    const gap = parts === 1 ? 0 : bytes * this.slabs[group]!;
-    for (let i = 0; i < parts; i++) {
-      this.#memory.copy(
-        { offset: this.#offsets[id]! + i * gap, bytes },
-        { offset: this.#offsets[made]! + i * gap, bytes },
-      );
-    }
+    const to = [...this.spans(made)];
+    let part = 0;
+    for (const from of this.spans(id)) this.#memory.copy(from, to[part++]!);
     this.copies++;
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "copy", block: made as BlockId });
@@ -237,8 +293,12 @@ export class BlockStore {
     if (this.#sealed[id] === 1) this.sealed--;
     this.#sealed[id] = 0;
     this.live--;
-    this.pools[this.#groups[id]!]!.give(this.#offsets[id]!);
+    if (this.#offsets[id] !== 0) {
+      this.pools[this.#groups[id]!]!.give(this.#offsets[id]!);
+    }
     this.#offsets[id] = 0;
+    if (this.#away[id] === 1) this.tiers.drop(id);
+    this.#away[id] = 0;
     this.#spare.push(id);
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "release", block: id as BlockId });
@@ -258,6 +318,7 @@ export class BlockStore {
     if (id < this.#refs.length) return id;
     const length = id * 2;
     const old = [this.#offsets, this.#refs, this.#groups, this.#sealed];
+    const away = this.#away;
     this.#offsets = new Float64Array(length);
     this.#refs = new Int32Array(length);
     this.#groups = new Int16Array(length);
@@ -266,6 +327,8 @@ export class BlockStore {
     this.#refs.set(old[1]!);
     this.#groups.set(old[2]!);
     this.#sealed.set(old[3]!);
+    this.#away = new Uint8Array(length);
+    this.#away.set(away);
     return id;
   }
 }

@@ -28,7 +28,8 @@ export class BlockTable {
 
   readonly #group: GroupPlan;
   readonly #store: BlockStore;
-  /** Blocks from `kept` to `cursor` are released. */
+  /** Blocks below `first`, and from `kept` to `cursor`, are released. */
+  #first = 0;
   #kept = 0x7fffffff;
   #cursor = 0;
 
@@ -49,6 +50,17 @@ export class BlockTable {
     this.pending++;
   }
 
+  /** Ends a reservation: what `length` positions need stays, the rest is released. */
+  keep(length: number): void {
+    const count = Math.ceil(length / this.#group.shape.tokens);
+    while (this.count + this.pending > count) {
+      this.pending--;
+      this.#release(this.count + this.pending);
+    }
+    this.count += this.pending;
+    this.pending = 0;
+  }
+
   /** Releases the blocks of a reservation. */
   drop(): void {
     while (this.pending > 0) {
@@ -63,6 +75,8 @@ export class BlockTable {
     if (sight.full) return;
     const start = sight.start(length);
     if (start === 0) return;
+    const first = Math.floor(sight.first(length) / shape.tokens);
+    for (; this.#first < first; this.#first++) this.#release(this.#first);
     const kept = Math.ceil(sight.sink(length) / shape.tokens);
     const end = Math.min(Math.floor(start / shape.tokens), this.count);
     if (kept < this.#kept) {
@@ -82,9 +96,11 @@ export class BlockTable {
     if (sight.full) return true;
     const from = Math.floor(sight.start(length) / shape.tokens);
     const kept = Math.ceil(sight.sink(length) / shape.tokens);
+    const first = Math.floor(sight.first(length) / shape.tokens);
     const end = Math.min(this.count, Math.ceil(length / shape.tokens));
     for (let b = 0; b < end; b++) {
-      if ((b < kept || b >= from) && this.ids[b] === 0) return false;
+      const wanted = b >= from || (b >= first && b < kept);
+      if (wanted && this.ids[b] === 0) return false;
     }
     return true;
   }
@@ -95,24 +111,26 @@ export class BlockTable {
     const count = Math.ceil(length / tokens);
     while (this.count > count) this.#release(--this.count);
     this.#cursor = Math.min(this.#cursor, count);
+    this.#first = Math.min(this.#first, count);
     if (this.hashed > Math.floor(length / tokens)) this.hashed = 0;
   }
 
-  /** Becomes a second user of everything `other` has. */
-  share(other: BlockTable): void {
-    if (this.ids.length < other.count) {
-      this.ids = new Int32Array(other.ids.length);
-    }
-    for (let b = 0; b < other.count; b++) {
+  /** Becomes a second user of what `other` has up to `length`, which it sees. */
+  share(other: BlockTable, length: number): void {
+    const count = Math.ceil(length / this.#group.shape.tokens);
+    if (this.ids.length < count) this.ids = new Int32Array(other.ids.length);
+    for (let b = 0; b < count; b++) {
       const id = other.ids[b]!;
       this.ids[b] = id;
       if (id !== 0) this.#store.retain(id);
     }
-    this.count = other.count;
+    this.count = count;
+    this.#kept = other.#kept;
+    this.#first = Math.min(other.#first, count);
+    this.#cursor = Math.min(other.#cursor, count);
+    if (other.hashed > Math.floor(length / this.#group.shape.tokens)) return;
     this.hashed = other.hashed;
     this.digest.set(other.digest);
-    this.#kept = other.#kept;
-    this.#cursor = other.#cursor;
   }
 
   #release(b: number): void {

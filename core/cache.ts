@@ -14,12 +14,15 @@ import type { CacheStat } from "./cache_stat.ts";
 import type { Reservation, Shortfall, Work } from "./cache_types.ts";
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
-import { peakBytes } from "./peak.ts";
+import { forkedBytes, peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import { findPrefix } from "./prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
-import type { BlockShape, MaybePromise, SeqId } from "./types.ts";
+import { comeBack, land, ownBytes, swapOut } from "./swap.ts";
+import type { CacheEvent, Miss, MissReason } from "./slots.ts";
+import type { BlockId, BlockShape, MaybePromise, SeqId } from "./types.ts";
+import { unusedBytes } from "./unused.ts";
 
 /** What a cache is made of. */
 export interface CacheOptions {
@@ -33,6 +36,26 @@ export interface CacheOptions {
   readonly blockBytes?: (shape: BlockShape) => number;
   /** Positions that `trim()` can take back after a window has slid, default 0. */
   readonly slack?: number;
+}
+
+/** How a sequence is opened. */
+export interface OpenOptions {
+  /** Default true; false starts it empty. */
+  readonly reuse?: boolean;
+  /** Sequences of different salts share nothing by content. Default "". */
+  readonly salt?: string;
+  /** What its blocks are worth to an index that looks at it. Default 0. */
+  readonly priority?: number;
+}
+
+/** A sequence, and what was found of its prompt. */
+export interface Opened {
+  /** The new sequence. */
+  readonly seq: SeqId;
+  /** Positions it begins with. */
+  readonly cached: number;
+  /** Why it does not begin with more; undefined where no more could be shared. */
+  readonly miss: Miss | undefined;
 }
 
 /** Makes an empty cache. Throws a TypeError on a plan it cannot carry out. */
@@ -51,7 +74,18 @@ export class KVCache {
   readonly #slack: number;
   readonly #seqs = new Map<SeqId, Sequence>();
   #ids = 0;
+  #hits = 0;
   #hitTokens = 0;
+  #forks = 0;
+  readonly #misses: Record<MissReason, number> = {
+    short: 0,
+    differs: 0,
+    unseen: 0,
+    evicted: 0,
+    salted: 0,
+    unwanted: 0,
+    off: 0,
+  };
 
   /** See `createCache()`. */
   constructor(options: CacheOptions) {
@@ -74,18 +108,20 @@ export class KVCache {
 
   /**
    * Starts a sequence with as much of `prompt` as is cached, never its last
-   * token. `reuse: false` starts it empty.
+   * token.
    */
-  open(
-    prompt: ArrayLike<number>,
-    options: { readonly reuse?: boolean } = {},
-  ): { readonly seq: SeqId; readonly cached: number } {
-    const { groups, index, observe } = this.plan;
-    const s = this.#fresh();
-    const hit = index === undefined || options.reuse === false
-      ? undefined
-      : findPrefix(prompt, groups, this.#steps.chains, this.#store);
-    if (hit === undefined) return { seq: s.id, cached: 0 };
+  open(prompt: ArrayLike<number>, options: OpenOptions = {}): Opened {
+    const { reuse = true, salt = "", priority = 0 } = options;
+    const { groups, index } = this.plan;
+    if (index === undefined || !reuse) {
+      const reason = index === undefined ? "off" : "unwanted";
+      const s = this.#fresh(salt, priority);
+      return this.#missed(s, { reason, position: 0, block: 0, group: 0 });
+    }
+    const { chains } = this.#steps;
+    const hit = findPrefix(prompt, salt, groups, chains, this.#store, index);
+    const s = this.#fresh(salt, priority);
+    if (hit.length === 0) return this.#missed(s, hit.miss);
     for (const [g, table] of s.tables.entries()) {
       for (const id of hit.blocks[g]!) {
         if (id !== 0) this.#store.retain(id);
@@ -96,14 +132,25 @@ export class KVCache {
       table.hashed = table.count;
       table.digest.set(hit.digests[g]!);
       table.slide(hit.length);
+      for (let b = 0; b < table.count && index.use !== undefined; b++) {
+        if (table.ids[b] !== 0) index.use(table.ids[b] as BlockId, priority);
+      }
     }
     s.write(prompt, 0, hit.length, 0);
     s.length = hit.length;
+    this.#hits++;
     this.#hitTokens += hit.length;
-    if (observe.length > 0) {
-      this.#store.emit({ type: "hit", seq: s.id, tokens: hit.length });
+    this.emit({ type: "hit", seq: s.id, tokens: hit.length });
+    return this.#missed(s, hit.miss);
+  }
+
+  /** Counts a miss, of all of a prompt or of the rest of it. */
+  #missed(s: Sequence, miss: Miss | undefined): Opened {
+    if (miss !== undefined) {
+      this.#misses[miss.reason]++;
+      this.emit({ type: "miss", seq: s.id, miss });
     }
-    return { seq: s.id, cached: hit.length };
+    return { seq: s.id, cached: s.length, miss };
   }
 
   /**
@@ -118,9 +165,43 @@ export class KVCache {
     return this.#steps.reserve(work, count);
   }
 
-  /** Brings what the step will read to the device. The only step that may wait. */
+  /**
+   * Brings what the step will read to the device. The only step that may wait.
+   * Throws (or rejects with) `LostBlocks` where a tier has lost something.
+   */
   load(r: Reservation): MaybePromise<void> {
-    this.#steps.require(r, "load");
+    const { list, seqs } = this.#steps.require(r, "load");
+    return land(list, seqs, this.#store);
+  }
+
+  /**
+   * Moves what only this sequence uses to the tiers below, until `comeBack()`.
+   * False where they have no room: close it then.
+   */
+  swapOut(seq: SeqId): boolean {
+    const s = this.#free(seq, "swap");
+    return swapOut(s, this.#store);
+  }
+
+  /**
+   * Takes places for what was moved away; the next `load()` brings it. False, and
+   * nothing is taken, where there is no room.
+   */
+  comeBack(seq: SeqId): boolean {
+    return comeBack(this.#free(seq, "bring back"), this.#store);
+  }
+
+  /**
+   * Seconds to move what only this sequence uses down and up again, by what moves
+   * took so far; Infinity where no tier has room for it.
+   */
+  swapSeconds(seq: SeqId): number {
+    const s = this.#get(seq);
+    const bytes = ownBytes(s, this.#store);
+    const { tiers } = this.#store;
+    return this.plan.tiers.length > 0 && tiers.takes([bytes])
+      ? 2 * bytes * tiers.secondsPerByte
+      : Infinity;
   }
 
   /**
@@ -133,9 +214,13 @@ export class KVCache {
     fillBatch(list, seqs, rows, this.plan, this.#store, batch);
   }
 
-  /** After the step has run: seals and indexes full blocks, releases unseen ones. */
-  commit(r: Reservation): void {
-    this.#steps.commit(r);
+  /**
+   * After the step has run: seals and indexes full blocks, releases unseen ones.
+   * `kept[i]`: how many positions of the i-th sequence of the work stay, from 1
+   * on; the rest was a wrong guess and is taken back. Default: all.
+   */
+  commit(r: Reservation, kept?: ArrayLike<number>): void {
+    this.#steps.commit(r, kept);
   }
 
   /** Gives the blocks back; the sequences are as before. */
@@ -143,14 +228,34 @@ export class KVCache {
     this.#steps.cancel(r);
   }
 
-  /** A second sequence with the same content; blocks are copied when written. */
-  fork(seq: SeqId): SeqId {
+  /**
+   * A second sequence with the first `length` positions of another, default all;
+   * blocks are copied when written. A RangeError where `canFork()` says no.
+   */
+  fork(seq: SeqId, length?: number): SeqId {
     const s = this.#free(seq, "fork");
-    const made = this.#fresh();
-    made.write(s.tokens, 0, s.length, 0);
-    made.length = s.length;
-    for (const [g, table] of made.tables.entries()) table.share(s.tables[g]!);
+    const kept = length ?? s.length;
+    if (!this.canFork(seq, kept)) {
+      throw new RangeError(
+        `Cannot fork sequence ${seq} at ${kept}: it has ${s.length} positions, or has released blocks that position ${kept} sees; open a new one`,
+      );
+    }
+    const made = this.#fresh(s.salt, s.priority);
+    made.write(s.tokens, 0, kept, 0);
+    made.length = kept;
+    for (const [g, table] of made.tables.entries()) {
+      table.share(s.tables[g]!, kept);
+    }
+    this.#forks++;
+    this.emit({ type: "fork", seq: made.id, from: seq });
     return made.id;
+  }
+
+  /** Whether a sequence still has what a fork with `length` positions would see. */
+  canFork(seq: SeqId, length: number): boolean {
+    const s = this.#get(seq);
+    return Number.isInteger(length) && length >= 0 && length <= s.length &&
+      s.away === 0 && s.tables.every((table) => table.sees(length));
   }
 
   /**
@@ -159,6 +264,11 @@ export class KVCache {
    */
   trim(seq: SeqId, length: number): void {
     const s = this.#free(seq, "trim");
+    if (s.away > 0) {
+      throw new TypeError(
+        `Cannot trim sequence ${seq}: it was swapped out; bring it back first`,
+      );
+    }
     if (!Number.isInteger(length) || length < 0 || length > s.length) {
       throw new RangeError(
         `Cannot trim sequence ${seq} to ${length}: 0 to ${s.length} are possible`,
@@ -191,15 +301,31 @@ export class KVCache {
     return this.#store.available;
   }
 
-  /** Most bytes one sequence of `length` takes at once, in steps of `chunk`. */
-  peakBytes(length: number, chunk: number): number {
+  /**
+   * Most bytes one sequence of `length` takes at once, in steps of `chunk`: in
+   * whole slabs, as it does alone, or in blocks, as it does beside others.
+   */
+  peakBytes(
+    length: number,
+    chunk: number,
+    unit: "slabs" | "blocks" = "slabs",
+  ): number {
     return peakBytes(
       this.plan.groups,
       this.#store,
       length,
       chunk,
       this.#slack,
+      unit === "slabs",
     );
+  }
+
+  /**
+   * Most bytes that `copies` sequences of `length` take together, of which the
+   * first `shared` positions are the same.
+   */
+  forkedBytes(length: number, shared: number, copies: number): number {
+    return forkedBytes(this.plan.groups, this.#store, length, shared, copies);
   }
 
   /** Gives up every idle block. */
@@ -209,13 +335,19 @@ export class KVCache {
 
   /** The bytes held, by group. */
   lines(): readonly LedgerLine[] {
-    return this.#store.pools.map((p, g) => ({
+    const below = this.#store.tiers.lines();
+    return this.#store.pools.map((p, g): LedgerLine => ({
       tier: "device",
       owner: "kv",
       component: `group ${g}`,
       bytes: p.held,
       peak: this.#store.peaks[g]!,
-    }));
+    })).concat(below);
+  }
+
+  /** Tells every observer. */
+  emit(event: CacheEvent): void {
+    if (this.plan.observe.length > 0) this.#store.emit(event);
   }
 
   /** The figures; allocates. */
@@ -233,14 +365,19 @@ export class KVCache {
         id: "device",
         used: store.quota.held,
         capacity: this.budgetBytes,
-      }],
+      }, ...store.tiers.stat()],
       sequences: this.#seqs.size,
       tokens,
       available: store.available,
+      unused: unusedBytes(this.plan, store, this.#seqs.values()),
+      references: store.references,
+      hits: this.#hits,
+      misses: { ...this.#misses },
       hitTokens: this.#hitTokens,
+      forks: this.#forks,
       copies: store.copies,
       evictions: store.evictions,
-      moves: 0,
+      moves: store.tiers.moves,
       restores: 0,
     };
   }
@@ -250,9 +387,11 @@ export class KVCache {
     checkCache(this.plan, this.#store, this.#seqs, this.#slack);
   }
 
-  #fresh(): Sequence {
+  #fresh(salt: string, priority: number): Sequence {
     const id = ++this.#ids as SeqId;
     const s = new Sequence(id, this.plan.groups, this.#store);
+    s.salt = salt;
+    s.priority = priority;
     this.#seqs.set(id, s);
     return s;
   }
@@ -277,19 +416,12 @@ export class KVCache {
   }
 }
 
-/** Throws a TypeError on codecs and tiers. */
+/** Throws a TypeError on codecs. */
 function requireCarried(plan: CachePlan): void {
   for (const g of plan.groups) {
     if (g.codec.id === "raw" && g.tierCodecs.size === 0) continue;
     throw new TypeError(
       `Cannot create a cache with codec "${g.codec.id}": blocks stay in the backend's format "${plan.rawFormat}"`,
-    );
-  }
-  if (plan.tiers.length > 0) {
-    throw new TypeError(
-      `Cannot create a cache with tier "${
-        plan.tiers[0]!.id
-      }": blocks stay in the backend's memory`,
     );
   }
 }

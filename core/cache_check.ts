@@ -84,16 +84,26 @@ function countBlocks(
   let idleBytes = 0;
   const perGroup = new Int32Array(store.pools.length);
   const offsets = new Set<number>();
+  const away = new Set<number>();
+  let placeless = 0;
   for (let id = 1; id < store.end; id++) {
-    if (store.offset(id) === 0) {
+    if (store.offset(id) === 0 && !store.isAway(id)) {
       agree(`references of free block ${id}`, refs[id]!, 0);
       continue;
     }
     const pool = store.pools[store.group(id)]!;
     const key = store.key(id);
     live++;
-    perGroup[store.group(id)]!++;
-    offsets.add(store.offset(id));
+    if (store.isAway(id)) {
+      away.add(id);
+      agree(`users of block ${id}, which is away`, store.refs(id), 1);
+      if (key !== undefined) fail(`block ${id} is away and has a key`);
+    }
+    if (store.offset(id) === 0) placeless++;
+    else {
+      perGroup[store.group(id)]!++;
+      offsets.add(store.offset(id));
+    }
     agree(`references of block ${id}`, store.refs(id), refs[id]!);
     if (store.isSealed(id)) sealed++;
     else if (key !== undefined) fail(`open block ${id} has a key`);
@@ -105,8 +115,10 @@ function countBlocks(
     idle++;
     idleBytes += pool.slotBytes;
   }
+  agree("uses of blocks", store.references, refs.reduce((a, b) => a + b, 0));
   agree("blocks", store.live, live);
-  agree("places of blocks", offsets.size, live);
+  agree("places of blocks", offsets.size, live - placeless);
+  store.tiers.check(away);
   agree("sealed blocks", store.sealed, sealed);
   agree("idle blocks", store.idle, idle);
   agree("idle bytes", store.idleBytes, idleBytes);

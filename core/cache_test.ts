@@ -308,7 +308,9 @@ Deno.test("KVCache tells observers what happens to blocks", async () => {
   d.open(range(6));
   d.end();
   assert.deepEqual([...new Set(events)], [
+    "miss",
     "seal",
+    "fork",
     "copy",
     "hit",
     "release",
@@ -343,7 +345,7 @@ Deno.test("KVCache.fill() refuses a batch that is too small", async () => {
   assert.throws(() => d.cache.fill(longer, d.backend.batch), /2 blocks of/);
 });
 
-Deno.test("createCache() refuses codecs and tiers it does not carry out", async () => {
+Deno.test("createCache() refuses codecs it does not carry out", async () => {
   const { plan, backend } = await fakePlan([{
     name: "codec",
     setup: (host) =>

@@ -2,7 +2,7 @@
  * Content addresses: the key of a block says all tokens up to its end.
  *
  * ```text
- *  digest(-1) = SHA-256(fingerprint, group)
+ *  digest(-1) = SHA-256(fingerprint, group, salt)
  *  digest(b)  = SHA-256(digest(b-1), tokens of block b, little-endian)
  * ```
  *
@@ -10,24 +10,37 @@
  */
 import { hex, sha256 } from "./sha256.ts";
 
+/** Roots of this many salts are remembered. */
+const MOST_ROOTS = 256;
+
 /** Computes the chain of one group. Holds no state of any sequence. */
 export class KeyChain {
-  readonly #root: Uint8Array;
+  readonly #name: string;
+  readonly #roots = new Map<string, Uint8Array>();
   readonly #blockTokens: number;
   readonly #input: Uint8Array;
   readonly #view: DataView;
 
   /** `fingerprint`: everything the bytes of a block depend on besides tokens. */
   constructor(fingerprint: string, group: number, blockTokens: number) {
-    this.#root = sha256(new TextEncoder().encode(`${fingerprint}/${group}`));
+    this.#name = `${fingerprint}/${group}`;
     this.#blockTokens = blockTokens;
     this.#input = new Uint8Array(32 + 4 * blockTokens);
     this.#view = new DataView(this.#input.buffer);
   }
 
-  /** Sets `digest` (32 bytes) to the start of the chain. */
-  reset(digest: Uint8Array): void {
-    digest.set(this.#root);
+  /**
+   * Sets `digest` (32 bytes) to the start of the chain of a salt. Chains of two
+   * salts have no key in common, so neither can find what the other has.
+   */
+  reset(digest: Uint8Array, salt: string): void {
+    let root = this.#roots.get(salt);
+    if (root === undefined) {
+      root = sha256(new TextEncoder().encode(`${this.#name}/${salt}`));
+      if (this.#roots.size === MOST_ROOTS) this.#roots.clear();
+      this.#roots.set(salt, root);
+    }
+    digest.set(root);
   }
 
   /** Takes `digest` one block on: the one with tokens from `from`. */

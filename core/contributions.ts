@@ -4,6 +4,7 @@
  * @module
  */
 import type { Backend } from "./backend.ts";
+import { guard } from "./guard.ts";
 import type { Conflict, Plugin, Scope } from "./plugin.ts";
 import { type SlotName, slotRule, type Slots } from "./slots.ts";
 import type { MaybePromise, ModelShape } from "./types.ts";
@@ -175,7 +176,7 @@ function contribution<S extends SlotName>(
   return {
     plugin,
     slot,
-    value,
+    value: guard(value, plugin, slot),
     layers: model.layers.map((l) => scope.layers?.(l) ?? true),
     tier: scope.tier,
   };

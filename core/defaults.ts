@@ -43,10 +43,22 @@ export function lru(): Eviction {
   };
 }
 
-/** First come, first served; the newest gives way. */
-export function firstCome(): Admission {
+/**
+ * Higher priority first, then first come, first served; of the lowest priority
+ * the newest gives way.
+ */
+export function byPriority(): Admission {
   return {
-    order: (waiting) => waiting,
-    victim: (running) => running[running.length - 1]!,
+    order: (waiting) =>
+      waiting.some((r) => (r.priority ?? 0) !== 0)
+        ? waiting.toSorted((a, b) => (b.priority ?? 0) - (a.priority ?? 0))
+        : waiting,
+    victim: (running) => {
+      let worst = running[0]!;
+      for (const r of running) {
+        if ((r.priority ?? 0) <= (worst.priority ?? 0)) worst = r;
+      }
+      return worst;
+    },
   };
 }

@@ -10,6 +10,7 @@ export interface Deciders {
   readonly index: string | undefined;
   readonly evict: string | undefined;
   readonly admission: string | undefined;
+  readonly draft: string | undefined;
   readonly plugins: readonly string[];
 }
 
@@ -33,9 +34,16 @@ export function explain(
     }`,
     `evict: ${by.evict ? `"${by.evict}"` : "default, least recently used"}`,
     `admission: ${
-      by.admission ? `"${by.admission}"` : "default, first come, first served"
+      by.admission
+        ? `"${by.admission}"`
+        : "default, by priority, then first come, first served"
     }`,
   );
+  if (plan.draft !== undefined) {
+    lines.push(
+      `draft: "${by.draft}", up to ${plan.draft.most} tokens at once`,
+    );
+  }
   if (plan.restore.length > 0) {
     lines.push(`restore: ${plan.restore.map((r) => `"${r.id}"`).join(", ")}`);
   }
@@ -68,7 +76,7 @@ function group(
 }
 
 /** "0-3, 5" for 0, 1, 2, 3, 5. */
-function spans(layers: readonly number[]): string {
+export function spans(layers: readonly number[]): string {
   const out: string[] = [];
   for (let i = 0; i < layers.length; i++) {
     const first = layers[i]!;

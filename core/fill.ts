@@ -51,9 +51,13 @@ export function fillBatch(
       const { sight } = groups[g]!;
       const starts = batch.starts[g]!;
       const sinks = batch.sinks[g]!;
+      const firsts = batch.firsts[g]!;
+      const backs = batch.backs[g]!;
       for (let r = first; r < row; r++) {
         starts[r] = sight.start(positions[r]!);
         sinks[r] = sight.sink(positions[r]!);
+        firsts[r] = sight.first(positions[r]!);
+        backs[r] = sight.back(positions[r]!);
       }
     }
   }

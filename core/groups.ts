@@ -5,6 +5,7 @@
  */
 import type { Contribution, Contributions } from "./contributions.ts";
 import { defaultLayout, rawCodec } from "./defaults.ts";
+import { spans } from "./explain.ts";
 import type { GroupPlan, PlanOptions } from "./plan.ts";
 import type { Conflict } from "./plugin.ts";
 import { probe, Sight } from "./sight.ts";
@@ -38,7 +39,7 @@ export function planGroups(
   const joined = new Map<string, Resolved[]>();
   const probed = new Map<string, string>();
   for (const [i, layer] of options.model.layers.entries()) {
-    const r = resolve(given, layer, i, probed);
+    const r = resolve(given, layer, i, probed, options);
     const group = joined.get(r.key);
     if (group) group.push(r);
     else joined.set(r.key, [r]);
@@ -58,6 +59,7 @@ function resolve(
   layer: LayerShape,
   i: number,
   probed: Map<string, string>,
+  { backend }: PlanOptions,
 ): Resolved {
   const place = ` per layer, layer ${layer.layer}`;
   const layout = given.one("layout", place, (c) => c.layers[i]!);
@@ -93,7 +95,12 @@ function resolve(
   const retention = retained.map((c) => c.value)
     .filter((r, at, all) => all.indexOf(r) === at);
   checkLayout(given, layout);
-  const chosenLayout = layout?.value ?? defaultLayout();
+  const chosenLayout = negotiate(
+    layout?.value ?? defaultLayout(),
+    layer,
+    offeredKernels(given, backend),
+    backend.rawFormat,
+  );
   const chosenCodec = codec?.value ?? rawCodec();
   return {
     key: JSON.stringify([
@@ -165,6 +172,34 @@ function checkLayout(
   });
 }
 
+/** The layout with the first of its sizes that some kernel takes; else unchanged. */
+function negotiate(
+  layout: Layout,
+  layer: LayerShape,
+  offered: readonly AttendKernel[],
+  format: string,
+): Layout {
+  const { alternatives = [], multipleOf = 1 } = layout;
+  if (alternatives.length === 0 || offered.length === 0) return layout;
+  for (const blockTokens of [layout.blockTokens, ...alternatives]) {
+    if (blockTokens % multipleOf !== 0) continue;
+    if (offered.some((k) => k.supports(format, layer, blockTokens).ok)) {
+      return { ...layout, blockTokens };
+    }
+  }
+  return layout;
+}
+
+function offeredKernels(
+  given: Contributions,
+  backend: PlanOptions["backend"],
+): readonly AttendKernel[] {
+  return [
+    ...given.of("kernel").map((c) => c.value),
+    ...backend.kernels,
+  ].filter((k) => k.backend === backend.id);
+}
+
 function plan(
   group: readonly Resolved[],
   given: Contributions,
@@ -178,10 +213,7 @@ function plan(
     kvHeads: layer.kvHeads,
     headDim: layer.headDim,
   };
-  const offered = [
-    ...given.of("kernel").map((c) => c.value),
-    ...backend.kernels,
-  ].filter((k) => k.backend === backend.id);
+  const offered = offeredKernels(given, backend);
   const notes: string[] = [];
   const kernels = new Map<string, AttendKernel>();
   const formats = codec.id === "raw" ? ["raw"] : ["raw", codec.id];
@@ -200,8 +232,10 @@ function plan(
         ),
         message:
           `no kernel of backend "${backend.id}" reads "${format}" in layers ${
-            layers.join(", ")
-          } with ${layout.blockTokens} tokens per block: ${notes.join(", ")}`,
+            spans(layers)
+          } with ${layout.blockTokens} tokens per block: ${
+            notes.join(", ")
+          }; choose a layout and a format that one of them takes`,
       });
     } else {
       notes.push(`no kernel reads "${format}": blocks are decoded first`);

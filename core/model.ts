@@ -142,6 +142,7 @@ export interface ModelSpec {
 export function modelShape(spec: ModelSpec): ModelShape {
   return {
     id: spec.id,
+    context: spec.context,
     layers: spec.layers.map((l, layer) => ({
       layer,
       qHeads: l.qHeads,

@@ -6,7 +6,7 @@
  */
 import type { Backend, SlabLayout } from "./backend.ts";
 import { Contributions } from "./contributions.ts";
-import { firstCome, lru } from "./defaults.ts";
+import { byPriority, lru } from "./defaults.ts";
 import { explain } from "./explain.ts";
 import { planGroups } from "./groups.ts";
 import { type Conflict, PlanError, type Plugin } from "./plugin.ts";
@@ -16,6 +16,7 @@ import type {
   Admission,
   AttendKernel,
   Codec,
+  Drafter,
   Eviction,
   Input,
   Layout,
@@ -78,6 +79,8 @@ export interface CachePlan {
   readonly transcode: readonly Transcoder[];
   /** Who runs, and who gives way. */
   readonly admission: Admission;
+  /** Guesses tokens; undefined guesses none. */
+  readonly draft: Drafter | undefined;
   /** Who is told. */
   readonly observe: readonly Observer[];
   /**
@@ -139,6 +142,7 @@ export async function compilePlan(
   const index = given.one("index", "", () => true);
   const evict = given.one("evict", "", () => true);
   const admission = given.one("admission", "", () => true);
+  const draft = given.one("draft", "", () => true);
   if (given.conflicts.length > 0) {
     await given.close().catch((e) => void (given.cause ??= e));
     throw new PlanError(given.conflicts, { cause: given.cause });
@@ -158,7 +162,8 @@ export async function compilePlan(
       ...given.of("transcode").map((c) => c.value),
       ...backend.transcoders,
     ].filter((t) => t.backend === backend.id),
-    admission: admission?.value ?? firstCome(),
+    admission: admission?.value ?? byPriority(),
+    draft: draft?.value,
     observe: given.of("observe").map((c) => c.value),
     fingerprint: sha256Text(JSON.stringify([
       model.id,
@@ -170,6 +175,7 @@ export async function compilePlan(
     index: index?.plugin,
     evict: evict?.plugin,
     admission: admission?.plugin,
+    draft: draft?.plugin,
     plugins: plugins.map((p) => p.name).sort(),
   };
   const plan = Object.freeze({ ...body, explain: () => explain(body, by) });

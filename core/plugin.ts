@@ -80,3 +80,25 @@ export class PlanError extends TypeError {
     this.conflicts = conflicts;
   }
 }
+
+/** Something a plugin threw while it was used. */
+export class PluginError extends Error {
+  /** Tells it from other errors. */
+  override readonly name = "PluginError";
+  /** Whose it is. */
+  readonly plugin: string;
+  /** What it was used for. */
+  readonly slot: string;
+
+  /** `method`: of the slot's value; `cause`: what was thrown. */
+  constructor(plugin: string, slot: string, method: string, cause: unknown) {
+    super(
+      `Plugin "${plugin}" failed in slot "${slot}", "${method}": ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+      { cause },
+    );
+    this.plugin = plugin;
+    this.slot = slot;
+  }
+}

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { GiveWay } from "./preemption.ts";
 import type { Finished, FinishReason, GenRequest } from "./scheduler_types.ts";
+import type { Miss } from "./slots.ts";
 import type { SeqId } from "./types.ts";
 
 /**
@@ -19,14 +21,23 @@ export class RequestState {
   /** Prompt, then sampled tokens: `history[0 .. length)`. */
   history: Int32Array;
   length: number;
-  /** The sequence while running. */
+  /** The sequence while running, or swapped out. */
   seq: SeqId | undefined;
   /** How many of `length` are computed. */
   computed = 0;
   /** What happens to it when the step that holds it is over. */
-  leaving: "aborted" | "preempted" | undefined;
-  /** Bytes of blocks it takes when computed up to `length`. */
+  leaving: "aborted" | GiveWay | undefined;
+  /** Bytes of blocks it took when computed up to `length`, as it was admitted. */
   bytes = 0;
+  /** Its next token is not known yet; it rests. */
+  held = false;
+  /** Requests with the same prompt, itself among them; alone where undefined. */
+  family: RequestState[] | undefined;
+  /** What was there when it first began, and why not more. */
+  cached = -1;
+  miss: Miss | undefined;
+  /** Positions that were computed once. */
+  reached = 0;
 
   constructor(request: GenRequest, order: number) {
     this.request = request;
@@ -47,21 +58,46 @@ export class RequestState {
     return this.produced > 0 && this.computed === this.length - 1;
   }
 
+  /** Rows of its prompt up to here are computed first, so that others can fork. */
+  get forkAt(): number {
+    return this.family === undefined ? 0 : this.promptLength - 1;
+  }
+
+  /** Makes room for `more` tokens behind `length`. */
+  room(more: number): void {
+    if (this.length + more <= this.history.length) return;
+    const larger = new Int32Array(this.length * 2 + more);
+    larger.set(this.history);
+    this.history = larger;
+  }
+
   /** Appends a sampled token. */
   push(token: number): void {
-    if (this.length === this.history.length) {
-      const larger = new Int32Array(this.length * 2);
-      larger.set(this.history);
-      this.history = larger;
-    }
+    this.room(1);
     this.history[this.length++] = token;
+  }
+
+  /** Takes it out of its family: its memory and tokens are no longer of use there. */
+  leave(): void {
+    const { family } = this;
+    if (family === undefined) return;
+    this.family = undefined;
+    family.splice(family.indexOf(this), 1);
+    if (family.length === 1) family[0]!.family = undefined;
   }
 
   /** What the caller gets in the end. */
   finished(reason: FinishReason, error?: Error): Finished {
     const { id } = this.request;
     const tokens = [...this.history.subarray(this.promptLength, this.length)];
-    return { id, tokens, reason, ...(error === undefined ? {} : { error }) };
+    return {
+      id,
+      tokens,
+      reason,
+      cached: Math.max(0, this.cached),
+      miss: this.miss,
+      ...(error === undefined ? {} : { error }),
+    };
   }
 }
 

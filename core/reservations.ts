@@ -106,18 +106,23 @@ export class Reservations {
     return r;
   }
 
-  /** After the step has run: seals and indexes full blocks, releases unseen ones. */
-  commit(r: Reservation): void {
+  /**
+   * After the step has run: seals and indexes full blocks, releases unseen ones.
+   * `kept[i]`: how many positions of the i-th sequence stay, from 1 on; the rest
+   * was a wrong guess. Default: all.
+   */
+  commit(r: Reservation, kept?: ArrayLike<number>): void {
     const step = this.require(r, "commit");
     for (let i = 0; i < step.seqs; i++) {
       const s = step.list[i]!;
       const old = s.length;
-      s.length += s.pending;
+      s.length += kept === undefined
+        ? s.pending
+        : Math.min(s.pending, kept[i]!);
       s.pending = 0;
       for (let g = 0; g < s.tables.length; g++) {
         const table = s.tables[g]!;
-        table.count += table.pending;
-        table.pending = 0;
+        table.keep(s.length);
         this.#seal(s, g, old);
         table.slide(Math.max(0, s.length - this.#slack));
       }
@@ -143,18 +148,28 @@ export class Reservations {
     const full = Math.floor(s.length / tokens);
     const first = Math.floor(old / tokens);
     if (full === first) return;
-    const keyed = this.#plan.index !== undefined;
-    const chain = this.chains[g]!;
-    if (keyed && table.hashed === 0) chain.reset(table.digest);
-    for (let b = keyed ? table.hashed : first; b < full; b++) {
-      if (keyed) chain.advance(table.digest, s.tokens, b * tokens);
-      if (b < first) continue;
-      this.#store.seal(
-        table.ids[b]!,
-        keyed ? chain.key(table.digest) : undefined,
-      );
+    if (this.#plan.index === undefined) {
+      for (let b = first; b < full; b++) this.#store.seal(table.ids[b]!);
+      return;
     }
-    table.hashed = keyed ? full : 0;
+    const chain = this.chains[g]!;
+    if (table.hashed === 0) chain.reset(table.digest, s.salt);
+    for (let b = table.hashed; b < full; b++) {
+      const parent = b > 0 && b >= first ? chain.key(table.digest) : "";
+      chain.advance(table.digest, s.tokens, b * tokens);
+      if (b < first) continue;
+      this.#store.seal(table.ids[b]!, chain.key(table.digest), {
+        parent,
+        tokens: s.tokens,
+        from: b * tokens,
+        to: (b + 1) * tokens,
+        group: g,
+        chained: this.#plan.groups[g]!.sight.full,
+        priority: s.priority,
+        salt: s.salt,
+      });
+    }
+    table.hashed = full;
   }
 
   #retire(step: Step): void {

@@ -3,21 +3,28 @@
  *
  * ```text
  *  add ─▶ waiting ─▶ running ─▶ ended         plan = step()
- *            ▲          │                     (fill, run, sample)
- *            └──────────┘ preempt             done(plan)
+ *            ▲        │  ▲  │                 (fill, run, sample)
+ *            └────────┘  └──┘ hold, resume    done(plan)
+ *              preempt
  * ```
  *
  * Every step has a row for each decoding request, and prompts in chunks with
  * the rows that are left. When blocks run out, requests give way: their blocks
- * are dropped and computed again later. The oldest running request never does,
- * so it ends, and then the next is the oldest: a request that fits the budget
- * alone always finishes.
+ * are dropped and computed again later. The oldest running request that has
+ * something to compute never does, so it ends (or rests), and then the next is
+ * the oldest: a request that fits the budget alone always finishes.
+ *
+ * Requests of a family have the same prompt: one computes it, the others begin as
+ * forks. A request that is held rests until its next token is known, as beams do
+ * while they are compared.
  *
  * @module
  */
 import type { KVCache } from "./cache.ts";
 import type { Shortfall } from "./cache_types.ts";
-import { add, fits, measure, ordered, start } from "./admit.ts";
+import { add, fits, measure, ordered, originOf, start } from "./admit.ts";
+import { type GiveWay, Preemption } from "./preemption.ts";
+import { checkRequest, joinFamily } from "./request_checks.ts";
 import { insert, remove, RequestState } from "./request_state.ts";
 import type {
   Finished,
@@ -27,6 +34,7 @@ import type {
   StepPlan,
 } from "./scheduler_types.ts";
 import { Plan, type StepLimits } from "./step_plan.ts";
+import type { SeqId } from "./types.ts";
 
 /** What a scheduler works with. */
 export interface SchedulerOptions extends StepLimits {
@@ -34,6 +42,13 @@ export interface SchedulerOptions extends StepLimits {
   readonly cache: KVCache;
   /** Longest sequence, prompt and sampled tokens together. Default: no limit. */
   readonly maxLength?: number;
+  /**
+   * Part of the budget that admissions leave free while others run, so that those
+   * need not give way at once. Default 0.01.
+   */
+  readonly watermark?: number;
+  /** The clock of deadlines, milliseconds. Default `performance.now`. */
+  readonly now?: () => number;
 }
 
 /** Makes a scheduler without requests. */
@@ -57,9 +72,16 @@ export class Scheduler {
   readonly #plan: Plan;
   #planned = false;
   #arrivals = 0;
-  #preempted = 0;
+  /** How many requests have a deadline. */
+  #timed = 0;
+  readonly #preemption: Preemption;
+  /** When the step that is planned was. */
+  #began = 0;
   #steps = 0;
   #rows = 0;
+  #recomputed = 0;
+  #drafted = 0;
+  #accepted = 0;
 
   /** See `createScheduler()`; throws a RangeError on a limit below 1. */
   constructor(options: SchedulerOptions) {
@@ -71,6 +93,12 @@ export class Scheduler {
         }: a whole number above 0 is wanted`,
       );
     }
+    const { watermark = 0 } = options;
+    if (!(watermark >= 0 && watermark < 1)) {
+      throw new RangeError(
+        `Cannot make a scheduler with "watermark" ${watermark}: a part of the budget from 0, below 1, is wanted`,
+      );
+    }
     this.#cache = options.cache;
     this.#options = options;
     this.#most = Math.min(
@@ -78,7 +106,12 @@ export class Scheduler {
       options.maxSeqs,
       options.maxWanted,
     );
-    this.#plan = new Plan(options);
+    this.#plan = new Plan(options, options.cache.plan.draft);
+    this.#preemption = new Preemption(
+      options.cache,
+      this.#waiting,
+      this.#running,
+    );
   }
 
   /** Nothing waits and nothing runs. */
@@ -92,7 +125,7 @@ export class Scheduler {
    * RangeError on an empty prompt or numbers out of bounds.
    */
   add(request: GenRequest): Shortfall | undefined {
-    this.#validate(request);
+    this.#check(request);
     const { prompt, maxTokens } = request;
     // The last sampled token is never computed.
     const length = prompt.length + Math.max(0, maxTokens - 1);
@@ -103,10 +136,65 @@ export class Scheduler {
       return { ok: false, blocks: Math.ceil(missing / block), bytes: missing };
     }
     const state = new RequestState(request, this.#arrivals++);
-    state.bytes = this.#bytes(state);
+    const relative = this.#states.get(request.sharesWith ?? "");
+    if (relative !== undefined) joinFamily(state, relative);
+    if (request.deadline !== undefined) this.#timed++;
     this.#states.set(request.id, state);
     this.#waiting.push(state);
     return undefined;
+  }
+
+  /**
+   * A second request that goes on from where a held one is, held as well. Its
+   * blocks are shared, or computed when it is resumed. Throws a TypeError on an
+   * id in use, and for a request that is not held.
+   */
+  fork(id: string, request: GenRequest): void {
+    this.#check(request);
+    const from = this.#heldState(id, "fork");
+    const made = new RequestState(request, this.#arrivals++);
+    made.history = from.history.slice();
+    made.length = from.length;
+    made.held = true;
+    made.cached = from.cached;
+    made.miss = from.miss;
+    made.reached = from.reached;
+    joinFamily(made, from);
+    if (request.deadline !== undefined) this.#timed++;
+    this.#states.set(request.id, made);
+    if (!this.#running.includes(from)) {
+      insert(this.#waiting, made);
+      return;
+    }
+    made.seq = this.#cache.fork(from.seq!);
+    made.computed = from.computed;
+    insert(this.#running, made);
+  }
+
+  /**
+   * Gives a held request its token. `stops`: the token ends it. Throws a
+   * TypeError for a request that is not held.
+   */
+  resume(id: string, token: number, stops = false): void {
+    const s = this.#heldState(id, "resume");
+    s.held = false;
+    s.push(token);
+    if (stops) this.#end(s, "stop");
+    else if (s.produced >= s.request.maxTokens) this.#end(s, "length");
+  }
+
+  #heldState(id: string, action: string): RequestState {
+    const s = this.#states.get(id);
+    if (s?.held && !this.#planned) return s;
+    throw new TypeError(
+      `Cannot ${action} request "${id}": ${
+        this.#planned
+          ? "a step is planned; call done() or cancel() first"
+          : s === undefined
+          ? "it is not there"
+          : "it is not held"
+      }`,
+    );
   }
 
   /**
@@ -119,27 +207,54 @@ export class Scheduler {
         "Cannot plan a step: call done() or cancel() for the last one first",
       );
     }
+    this.#expire();
     let chunk = this.#options.maxRows;
     let admits = true;
+    let guesses = true;
     for (;;) {
       if (admits) this.#admit();
       admits = false;
-      if (this.#running.length === 0) return undefined;
       const plan = this.#plan;
-      plan.choose(this.#running, chunk);
+      plan.choose(this.#running, chunk, guesses);
+      if (plan.count === 0) {
+        // All that run rest. They give way where somebody waits for their room.
+        const resting = this.#running.at(-1);
+        if (resting === undefined || !this.#somebodyWaits()) return undefined;
+        this.#preemption.giveWay(resting, "auto");
+        admits = true;
+        continue;
+      }
       const r = this.#cache.reserve(plan.entries, plan.count);
       if (r.ok) {
         plan.reservation = r;
         this.#planned = true;
+        this.#began = performance.now();
         return plan;
       }
-      if (this.#running.length > 1) this.#drop(this.#victim());
+      if (plan.drafted > 0) guesses = false;
+      else if (this.#running.length > 1) {
+        this.#preemption.giveWay(this.#preemption.victim(), "auto");
+      } else if (this.#preemption.forgetSwapped()) continue;
       else if (plan.longest() > 1) chunk = plan.longest() >> 1;
       else {
         this.#restart(this.#running[0]!, r);
         chunk = this.#options.maxRows;
         admits = true;
       }
+    }
+  }
+
+  #somebodyWaits(): boolean {
+    for (const s of this.#waiting) if (!s.held) return true;
+    return false;
+  }
+
+  /** Ends what is past its deadline. */
+  #expire(): void {
+    if (this.#timed === 0) return;
+    const now = this.#options.now?.() ?? performance.now();
+    for (const s of [...this.#states.values()]) {
+      if ((s.request.deadline ?? Infinity) <= now) this.#end(s, "deadline");
     }
   }
 
@@ -151,23 +266,46 @@ export class Scheduler {
   done(plan: StepPlan): readonly Finished[] {
     this.#requirePlanned(plan);
     this.#requireTokens(plan);
+    const mine = this.#plan;
+    for (let i = 0; i < plan.count; i++) {
+      const e = mine.entries[i]!;
+      mine.kept[i] = e.rows - e.drafts + plan.accepted[i]!;
+    }
     this.#planned = false;
-    this.#cache.commit(plan.reservation);
+    this.#cache.commit(
+      plan.reservation,
+      mine.drafted > 0 ? mine.kept : undefined,
+    );
     this.#steps++;
     this.#rows += plan.rows;
-    for (let i = 0; i < plan.count; i++) {
-      const e = this.#plan.entries[i]!;
-      const s = e.state;
-      s.computed += e.rows;
-      if (s.leaving === "aborted") this.#end(s, "aborted");
-      else if (e.samples) {
-        s.push(plan.sampled[i]!);
-        if (plan.stops[i] === 1) this.#end(s, "stop");
-        else if (s.produced >= s.request.maxTokens) this.#end(s, "length");
-      } else if (s.computed === s.length) this.#end(s, "length");
-    }
+    const took = (performance.now() - this.#began) / 1000;
+    this.#preemption.timed(plan.rows, took);
+    this.#drafted += mine.drafted;
+    for (let i = 0; i < plan.count; i++) this.#settle(i);
     this.#leave();
     return this.ended();
+  }
+
+  /** What a step did to the request of its i-th entry. */
+  #settle(i: number): void {
+    const plan = this.#plan, e = plan.entries[i]!, s = e.state;
+    const accepted = plan.accepted[i]!;
+    s.computed += plan.kept[i]!;
+    // The guesses that were right stand behind its tokens already.
+    s.length += accepted;
+    this.#accepted += accepted;
+    this.#recomputed += Math.max(0, Math.min(s.reached, s.computed) - e.start);
+    s.reached = Math.max(s.reached, s.computed);
+    this.#cache.plan.admission.served?.(s.request, plan.kept[i]!);
+    if (s.leaving === "aborted") this.#end(s, "aborted");
+    else if (plan.holds[i] === 1) {
+      s.held = true;
+      if (this.#alone === s) this.#alone = undefined;
+    } else if (e.samples) {
+      s.push(plan.sampled[i]!);
+      if (plan.stops[i] === 1) this.#end(s, "stop");
+      else if (s.produced >= s.request.maxTokens) this.#end(s, "length");
+    } else if (s.computed === s.length) this.#end(s, "length");
   }
 
   /** Instead of `done()`, for a step that failed: its requests are as before. */
@@ -202,17 +340,30 @@ export class Scheduler {
     else this.#end(s, "aborted");
   }
 
-  /** Drops a running request's blocks; it waits, and is computed again. */
-  preempt(id: string, how: "drop"): void {
+  /**
+   * Makes a running request wait. "swap" moves its blocks to a tier where there is
+   * room; "drop" gives them up, and they are computed again; "auto", the default,
+   * does what costs less.
+   */
+  preempt(id: string, how: GiveWay = "auto"): void {
     const s = this.#states.get(id);
-    if (how !== "drop") {
-      throw new RangeError(
-        `Cannot preempt "${id}" by "${how}": "drop" is possible`,
-      );
+    if (s === undefined || !this.#running.includes(s)) return;
+    if (this.#held(s)) s.leaving ??= how;
+    else this.#preemption.giveWay(s, how);
+  }
+
+  /**
+   * In place of `done()`: tiers have lost blocks of these sequences. Their requests
+   * begin anew, the others are as before.
+   */
+  lose(plan: StepPlan, seqs: readonly SeqId[]): readonly Finished[] {
+    const ended = this.cancel(plan);
+    for (const s of [...this.#running]) {
+      if (s.seq !== undefined && seqs.includes(s.seq)) {
+        this.#preemption.giveWay(s, "drop");
+      }
     }
-    if (s?.seq === undefined) return;
-    if (this.#held(s)) s.leaving ??= "preempted";
-    else this.#drop(s);
+    return ended;
   }
 
   /** The figures. */
@@ -220,56 +371,48 @@ export class Scheduler {
     return {
       waiting: this.#waiting.length,
       running: this.#running.length,
-      preempted: this.#preempted,
+      preempted: this.#preemption.preempted,
+      swapped: this.#preemption.swapped,
       steps: this.#steps,
       rows: this.#rows,
+      recomputed: this.#recomputed,
+      drafted: this.#drafted,
+      accepted: this.#accepted,
     };
   }
 
-  #validate({ id, prompt, maxTokens, logits }: GenRequest): void {
-    const { maxLength = Infinity } = this.#options;
-    if (this.#states.has(id)) {
-      throw new TypeError(`Cannot add request "${id}": the id is in use`);
-    }
-    if (prompt.length === 0) {
-      throw new RangeError(
-        `Cannot add request "${id}": its prompt is empty, one token is the least`,
+  #check(request: GenRequest): void {
+    if (this.#states.has(request.id)) {
+      throw new TypeError(
+        `Cannot add request "${request.id}": the id is in use`,
       );
     }
-    if (!Number.isInteger(maxTokens) || maxTokens < 0) {
-      throw new RangeError(
-        `Cannot add request "${id}": maxTokens is ${maxTokens}, a whole number from 0 is wanted`,
-      );
-    }
-    if (
-      typeof logits === "number" &&
-      !(Number.isInteger(logits) && logits >= 0 && logits < prompt.length)
-    ) {
-      throw new RangeError(
-        `Cannot add request "${id}": logits are wanted from position ${logits}, its prompt has 0 to ${
-          prompt.length - 1
-        }`,
-      );
-    }
-    if (prompt.length + maxTokens > maxLength) {
-      throw new RangeError(
-        `Cannot add request "${id}": ${prompt.length} tokens of prompt and ${maxTokens} to sample are above ${maxLength}`,
-      );
-    }
+    checkRequest(request, this.#options.maxLength ?? Infinity);
   }
 
   /** Moves waiting requests to running while rows and memory last. */
   #admit(): void {
     if (this.#waiting.length === 0) return;
+    const { maxRows } = this.#options;
     const load = measure(this.#running, this.#cache);
-    if (load.rows >= this.#options.maxRows) return;
+    if (load.rows >= maxRows) return;
     if (this.#running.length >= this.#most) return;
+    const watermark = (this.#options.watermark ?? WATERMARK) *
+      this.#cache.budgetBytes;
     for (const s of this.#order()) {
       if (this.#running.length >= this.#most) return;
-      if (load.rows >= this.#options.maxRows) return;
+      if (load.rows >= maxRows) return;
       const first = this.#running.length === 0;
-      if (!first && !fits(load, s, this.#cache)) return;
-      start(s, this.#cache);
+      s.bytes = this.#cache.peakBytes(s.length, maxRows, "blocks");
+      const from = originOf(s, this.#cache);
+      if (from === "wait") continue;
+      if (!first && !fits(load, s, from, this.#cache, watermark)) return;
+      if (!start(s, from, this.#cache)) {
+        if (!first) return;
+        // Nobody runs who would give memory back.
+        this.#preemption.forgetSwapped();
+        start(s, undefined, this.#cache);
+      }
       remove(this.#waiting, s);
       insert(this.#running, s);
       add(load, s, this.#cache);
@@ -282,26 +425,6 @@ export class Scheduler {
       return this.#waiting.includes(this.#alone) ? [this.#alone] : [];
     }
     return ordered(this.#waiting, this.#cache);
-  }
-
-  /** Who gives way; never the oldest, so that somebody always comes to an end. */
-  #victim(): RequestState {
-    const others = this.#running.slice(1);
-    const chosen = this.#cache.plan.admission.victim(
-      others.map((s) => s.request),
-    );
-    return others.find((s) => s.request === chosen) ?? others.at(-1)!;
-  }
-
-  #drop(s: RequestState): void {
-    this.#cache.close(s.seq!);
-    s.seq = undefined;
-    s.computed = 0;
-    s.leaving = undefined;
-    s.bytes = this.#bytes(s);
-    this.#preempted++;
-    remove(this.#running, s);
-    insert(this.#waiting, s);
   }
 
   /**
@@ -320,7 +443,7 @@ export class Scheduler {
       );
       return;
     }
-    this.#drop(s);
+    this.#preemption.giveWay(s, "drop");
     this.#alone = s;
   }
 
@@ -330,6 +453,8 @@ export class Scheduler {
     remove(this.#running, s);
     remove(this.#waiting, s);
     this.#states.delete(s.request.id);
+    s.leave();
+    if (s.request.deadline !== undefined) this.#timed--;
     if (this.#alone === s) this.#alone = undefined;
     this.#ended.push(s.finished(reason, error));
   }
@@ -347,7 +472,9 @@ export class Scheduler {
   #leave(): void {
     for (let i = this.#running.length - 1; i >= 0; i--) {
       const s = this.#running[i]!;
-      if (s.leaving === "preempted") this.#drop(s);
+      const { leaving } = s;
+      if (leaving === undefined || leaving === "aborted") continue;
+      this.#preemption.giveWay(s, leaving);
     }
   }
 
@@ -359,7 +486,7 @@ export class Scheduler {
   #requireTokens(plan: StepPlan): void {
     for (let i = 0; i < plan.count; i++) {
       const e = plan.entries[i]!;
-      if (!e.samples || plan.sampled[i]! >= 0) continue;
+      if (!e.samples || plan.sampled[i]! >= 0 || plan.holds[i] === 1) continue;
       throw new RangeError(
         `Cannot end a step: entry ${i} of request "${e.request.id}" has ${
           plan.sampled[i]
@@ -367,11 +494,9 @@ export class Scheduler {
       );
     }
   }
-
-  /** Bytes of the blocks it takes up to its first new token. */
-  #bytes(s: RequestState): number {
-    return this.#cache.peakBytes(s.length, this.#options.maxRows);
-  }
 }
+
+/** See `SchedulerOptions.watermark`. */
+const WATERMARK = 0.01;
 
 const NOTHING: readonly Finished[] = Object.freeze([]);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Reservation } from "./cache_types.ts";
+import type { Miss } from "./slots.ts";
 import type { SeqId } from "./types.ts";
 
 /** A prompt to continue. */
@@ -16,6 +17,20 @@ export interface GenRequest {
   readonly maxTokens: number;
   /** Higher is sooner, for admissions that look at it. Default 0. */
   readonly priority?: number;
+  /**
+   * Whose request it is, default "": tenants share nothing by content, and
+   * admissions may be fair among them.
+   */
+  readonly tenant?: string;
+  /** What its blocks are worth to an index that looks at it. Default 0. */
+  readonly cachePriority?: number;
+  /** When it ends with what it has, in milliseconds of the scheduler's clock. */
+  readonly deadline?: number;
+  /**
+   * Id of a request with the same prompt: where it can, this one begins as a
+   * fork of it. Unknown ids are left alone.
+   */
+  readonly sharesWith?: string;
   /**
    * Rows of the prompt whose logits are wanted, default "last"; a number: those
    * from this position on. "all" and a number compute every row even where a
@@ -30,7 +45,7 @@ export interface StepEntry {
   readonly request: GenRequest;
   /** The request's sequence in the cache. */
   readonly seq: SeqId;
-  /** A decode is one row, the token sampled last. */
+  /** A decode is one row, the token sampled last, and guesses behind it. */
   readonly kind: "prefill" | "decode";
   /** First row in the batch. */
   readonly row: number;
@@ -42,8 +57,12 @@ export interface StepEntry {
   readonly wantedAt: number;
   /** How many, the last rows of the entry. */
   readonly wanted: number;
-  /** A token is to be sampled from the last wanted row. */
+  /** How many of its last rows are guesses; see `guess()`. */
+  readonly drafts: number;
+  /** A token is to be sampled from the last wanted row that is no guess. */
   readonly samples: boolean;
+  /** The i-th guess, 0 to `drafts - 1`: the token of that row. */
+  guess(i: number): number;
 }
 
 /** One step to run. The object and its arrays are reused by the next `step()`. */
@@ -62,10 +81,25 @@ export interface StepPlan {
   readonly sampled: Int32Array;
   /** The caller writes 1 to [i] where the token ends the request. `step()` clears it. */
   readonly stops: Uint8Array;
+  /**
+   * How many guesses of `entries[i]` were right: their tokens come before
+   * `sampled[i]`, which is then from the row behind them. `step()` clears it.
+   */
+  readonly accepted: Int32Array;
+  /**
+   * The caller writes 1 to [i] where the token of `entries[i]` is not known yet:
+   * the request rests until `resume()`. `step()` clears it.
+   */
+  readonly holds: Uint8Array;
 }
 
 /** Why a request ended. */
-export type FinishReason = "stop" | "length" | "aborted" | "error";
+export type FinishReason =
+  | "stop"
+  | "length"
+  | "deadline"
+  | "aborted"
+  | "error";
 
 /** A request that ended. */
 export interface Finished {
@@ -75,6 +109,10 @@ export interface Finished {
   readonly tokens: readonly number[];
   /** Why it ended. */
   readonly reason: FinishReason;
+  /** Positions of the prompt that were there when it began, by content or as a fork. */
+  readonly cached: number;
+  /** Why not more; undefined where nothing more could be shared, or it never began. */
+  readonly miss: Miss | undefined;
   /** With reason "error": what went wrong, in numbers. */
   readonly error?: Error;
 }
@@ -87,8 +125,16 @@ export interface SchedulerStat {
   readonly running: number;
   /** Preemptions since creation. */
   readonly preempted: number;
+  /** Of these, how many went to a tier instead of being computed again. */
+  readonly swapped: number;
   /** Steps committed since creation. */
   readonly steps: number;
   /** Rows of these steps. */
   readonly rows: number;
+  /** Positions that were computed before and are computed again after a preemption. */
+  readonly recomputed: number;
+  /** Tokens guessed. */
+  readonly drafted: number;
+  /** Of these, how many were right. */
+  readonly accepted: number;
 }

@@ -18,6 +18,12 @@ export class Sequence {
   pending = 0;
   /** The reserve() that looked at it last, to find one named twice. */
   seen = 0;
+  /** How many of its blocks are away. */
+  away = 0;
+  /** Part of its content addresses. */
+  salt = "";
+  /** Of what it computes, for indexes that look at it. */
+  priority = 0;
 
   constructor(
     id: SeqId,

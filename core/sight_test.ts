@@ -24,14 +24,15 @@ Deno.test("Sight says what the retentions' ranges say, or refuses", () => {
         return row;
       });
       const sight = new Sight(all);
-      // Two windows may leave a piece of the sinks in the middle for a while.
-      if (rows.some((row) => edges(row) > (row[0] ? 2 : 1))) {
+      // Two windows may leave two pieces of the sinks for a while.
+      if (rows.some((row) => edges(row) > (row[0] ? 2 : 3))) {
         assert.throws(() => sight.start(0), TypeError);
         return;
       }
       for (const [q, row] of rows.entries()) {
         for (const [p, seen] of row.entries()) {
-          const says = p < sight.sink(q) || p >= sight.start(q);
+          const says = (p >= sight.first(q) && p < sight.sink(q)) ||
+            p >= sight.start(q);
           assert.equal(says, seen, `${p} at ${q}`);
         }
       }
@@ -44,6 +45,43 @@ Deno.test("Sight reads positions far apart and out of order", () => {
   const sight = new Sight([windowRetention(10, 2)]);
   assert.deepEqual([sight.start(100_000), sight.sink(100_000)], [99_991, 2]);
   assert.deepEqual([sight.start(5), sight.sink(5)], [0, 0]);
+});
+
+Deno.test("Sight.back() turns queries beyond the least reach back to it, where they see sinks", () => {
+  const sight = new Sight([
+    windowRetention(10, 2, 40),
+    windowRetention(12, 5, 30),
+    windowRetention(30, 9),
+  ]);
+  for (
+    const [query, back] of [[0, 0], [29, 0], [30, 1], [31, 2], [5000, 4971]]
+  ) {
+    assert.equal(sight.back(query!), back, `query ${query}`);
+  }
+  assert.equal(new Sight([windowRetention(10, 2)]).back(100), 0);
+  assert.equal(
+    new Sight([windowRetention(10, 0, 30)]).back(100),
+    0,
+    "no sinks",
+  );
+  assert.equal(new Sight([]).back(100), 0);
+  // Sinks and window meet up to query 12: nothing is far there.
+  const early = new Sight([windowRetention(10, 3, 5)]);
+  assert.deepEqual([12, 13].map((q) => early.sink(q)), [0, 3]);
+  assert.deepEqual([12, 13].map((q) => early.back(q)), [0, 9]);
+});
+
+Deno.test("probe() tells retentions of another reach apart", () => {
+  const of = (reach?: number): string => probe([windowRetention(9, 3, reach)]);
+  const all = [of(), of(4096), of(4097), of(1 << 22), of((1 << 22) + 1)];
+  assert.equal(new Set(all).size, all.length);
+  assert.equal(of(4096), probe([windowRetention(9, 3, 4096)]));
+  for (const reach of [0, -1, 1.5, NaN, Infinity]) {
+    assert.throws(
+      () => of(reach),
+      /"window\/9\/3" has reach .*: a whole number/,
+    );
+  }
 });
 
 Deno.test("needed() keeps the retention law", () => {

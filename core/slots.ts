@@ -29,6 +29,11 @@ export interface Layout {
   readonly blockTokens: number;
   /** What `blockTokens` must be a multiple of; a plan that breaks it is refused. */
   readonly multipleOf?: number;
+  /**
+   * Sizes that will do as well, in this order, where no kernel takes blocks of
+   * `blockTokens`. Without any, the plan is refused there.
+   */
+  readonly alternatives?: readonly number[];
 }
 
 /** Bytes of a sealed block. Rule: one per (layer, tier). */
@@ -50,18 +55,25 @@ export interface Codec {
  *
  * Mask and release rule in one, so the two cannot disagree. Law: for
  * p < L <= q, p in visible(q) implies p in visible(L). The intersection of a
- * layer's retentions must have the form [0, sink) and [start, query + 1).
+ * layer's retentions must have the form [first, sink) and [start, query + 1).
  */
 export interface Retention {
   /** Names the rule in plans and errors. */
   readonly id: string;
   /** What the rule is computed from, default nothing. */
   readonly inputs?: readonly Input[];
+  /**
+   * Most positions there may be from the first one to a query, as far as sinks
+   * are concerned: a query at p sees them as if it stood at min(p, reach - 1),
+   * so that no distance is larger than the model was trained for. Default: none.
+   * The least of a layer's retentions holds.
+   */
+  readonly reach?: number;
   /** Ranges the query at this position sees, itself included. */
   visible(query: number): readonly TokenRange[];
 }
 
-/** A place for sealed blocks below the device's memory. Rule: chain by rank. */
+/** A place for blocks below the device's memory. Rule: chain by rank. */
 export interface Tier {
   /** Names the tier in plans and errors. */
   readonly id: string;
@@ -69,7 +81,10 @@ export interface Tier {
   readonly rank: number;
   /** Bytes. */
   readonly capacity: number;
-  /** Keeps a copy of a sealed block. */
+  /**
+   * Keeps a block; `bytes` are the tier's own from now on. What it cannot keep it
+   * may forget: that block is "lost" then.
+   */
   put(
     block: BlockId,
     bytes: Uint8Array,
@@ -85,14 +100,70 @@ export interface Tier {
   drop(block: BlockId): void;
 }
 
+/** What an index is told of a block beside its key. Holds during the call only. */
+export interface BlockContent {
+  /** Key of the block before it; "" for the first of a sequence. */
+  readonly parent: string;
+  /** The sequence's tokens from its start; the block's are `tokens[from .. to)`. */
+  readonly tokens: ArrayLike<number>;
+  /** Position of its first token. */
+  readonly from: number;
+  /** One past its last. */
+  readonly to: number;
+  /** The layer group it belongs to; groups have keys of their own. */
+  readonly group: number;
+  /** Whether later blocks are of no use without it: false in windowed groups. */
+  readonly chained: boolean;
+  /** Of the request that computed it. */
+  readonly priority: number;
+  /** Of the request; blocks of different salts never have a key in common. */
+  readonly salt: string;
+}
+
 /** Content address to block. Knows no tiers and no codecs. Rule: one. */
 export interface PrefixIndex {
   /** The block last set for a key. */
   get(key: string): BlockId | undefined;
   /** Says where the content of a key is. */
-  set(key: string, block: BlockId): void;
+  set(key: string, block: BlockId, content: BlockContent): void;
   /** Forgets a key. */
   delete(key: string): void;
+  /** A sequence of this priority uses the block; it may be worth more from now on. */
+  use?(block: BlockId, priority: number): void;
+  /**
+   * Why `key` is not there, for the block with this content. Called once for a
+   * prompt, with the first block that is missing.
+   */
+  why?(key: string, content: BlockContent): Omit<Miss, "group" | "block">;
+}
+
+/** Why more of a prompt was not found. */
+export type MissReason =
+  /** Nothing more could be shared: it has no further whole block before its last token. */
+  | "short"
+  /** Blocks with other tokens follow the same start. */
+  | "differs"
+  /** Nothing was ever cached there. */
+  | "unseen"
+  /** It was there and made room for others. */
+  | "evicted"
+  /** Another tenant has it. Not for tenants' eyes: it tells what others asked. */
+  | "salted"
+  /** The request asked for logits of its prompt, so all of it is computed. */
+  | "unwanted"
+  /** No plugin keeps an index. */
+  | "off";
+
+/** Where the search for a prompt's blocks ended. */
+export interface Miss {
+  /** What kept it from being found. */
+  readonly reason: MissReason;
+  /** The first position whose K and V have to be computed for this reason. */
+  readonly position: number;
+  /** The block in question, counted from the start of the prompt. */
+  readonly block: number;
+  /** The layer group that lacks it. */
+  readonly group: number;
 }
 
 /** Which idle block to lose first. Rule: one, default least recently used. */
@@ -158,7 +229,24 @@ export interface Transcoder {
   run(from: Span, to: Span, shape: BlockShape): MaybePromise<void>;
 }
 
-/** Who runs, and who gives way. Rule: one, default first come, first served. */
+/**
+ * Guesses what follows, to be checked in one step. Rule: one. A guess changes
+ * no token, only how many steps they take.
+ */
+export interface Drafter {
+  /** Names the drafter in plans. */
+  readonly id: string;
+  /** Most tokens guessed at once, 1 or more. */
+  readonly most: number;
+  /**
+   * Writes up to `room` guesses of what follows `tokens[0 .. length)` to
+   * `tokens[length ..]` and returns how many. Runs for every token: it must not
+   * allocate.
+   */
+  propose(tokens: Int32Array, length: number, room: number): number;
+}
+
+/** Who runs, and who gives way. Rule: one, default by priority, then by arrival. */
 export interface Admission {
   /** `waiting` ascends by arrival; the result may leave requests out for now. */
   order(
@@ -167,14 +255,19 @@ export interface Admission {
   ): readonly GenRequest[];
   /** Who gives way when blocks run out; `running` ascends by arrival, never empty. */
   victim(running: readonly GenRequest[]): GenRequest;
+  /** `rows` more positions of a request were computed. Called every step. */
+  served?(request: GenRequest, rows: number): void;
 }
 
-/** What happens to blocks, for observers. */
+/** What happens to blocks and to those who use them, for observers. */
 export type CacheEvent =
   | {
     readonly type: "seal" | "release" | "evict" | "copy";
     readonly block: BlockId;
   }
+  | { readonly type: "fork"; readonly seq: SeqId; readonly from: SeqId }
+  | { readonly type: "preempt"; readonly id: string }
+  | { readonly type: "miss"; readonly seq: SeqId; readonly miss: Miss }
   | { readonly type: "restore"; readonly block: BlockId; readonly by: string }
   | {
     readonly type: "move";
@@ -206,6 +299,8 @@ export interface Slots {
   evict: Eviction;
   /** Rebuilding lost blocks. */
   restore: Restorer;
+  /** Guessing tokens. */
+  draft: Drafter;
   /** Attention over a format. */
   kernel: AttendKernel;
   /** Turning formats into each other. */
@@ -230,6 +325,7 @@ const rules = new Map<string, SlotRule>([
   ["index", "one"],
   ["evict", "one"],
   ["restore", "first"],
+  ["draft", "one"],
   ["kernel", "best"],
   ["transcode", "best"],
   ["admission", "one"],

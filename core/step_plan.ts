@@ -7,6 +7,7 @@ import type { StepBatch } from "./backend.ts";
 import type { Reservation } from "./cache_types.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest, StepEntry, StepPlan } from "./scheduler_types.ts";
+import type { Drafter } from "./slots.ts";
 import type { SeqId } from "./types.ts";
 
 /** How much fits in one step. */
@@ -30,10 +31,15 @@ export class Entry implements StepEntry {
   start = 0;
   wantedAt = 0;
   wanted = 0;
+  drafts = 0;
   samples = false;
   tokens!: Int32Array;
   from = 0;
   to = 0;
+
+  guess(i: number): number {
+    return this.tokens[this.to - this.drafts + i]!;
+  }
 }
 
 /** The plan that every step writes again. */
@@ -45,23 +51,68 @@ export class Plan implements StepPlan {
   readonly entries: Entry[] = [];
   readonly sampled: Int32Array;
   readonly stops: Uint8Array;
+  readonly accepted: Int32Array;
+  readonly holds: Uint8Array;
+  /** Positions of each entry that stay; what commit() takes. */
+  readonly kept: Int32Array;
+  /** Guesses in all. */
+  drafted = 0;
   readonly #limits: StepLimits;
+  readonly #drafter: Drafter | undefined;
 
-  constructor(limits: StepLimits) {
+  constructor(limits: StepLimits, drafter?: Drafter) {
     this.#limits = limits;
+    this.#drafter = drafter;
     this.sampled = new Int32Array(limits.maxSeqs);
     this.stops = new Uint8Array(limits.maxSeqs);
+    this.accepted = new Int32Array(limits.maxSeqs);
+    this.holds = new Uint8Array(limits.maxSeqs);
+    this.kept = new Int32Array(limits.maxSeqs);
   }
 
-  /** Takes rows for running requests: decodes first, then prompts up to `chunk`. */
-  choose(running: readonly RequestState[], chunk: number): void {
+  /**
+   * Takes rows for running requests: one for each that decodes, then guesses
+   * behind them, then prompts up to `chunk` rows each. `guesses`: whether there
+   * may be any.
+   */
+  choose(
+    running: readonly RequestState[],
+    chunk: number,
+    guesses: boolean,
+  ): void {
+    const { maxRows, maxSeqs, maxWanted } = this.#limits;
     this.rows = 0;
     this.wanted = 0;
     this.count = 0;
+    this.drafted = 0;
     this.sampled.fill(-1);
     this.stops.fill(0);
-    for (const s of running) if (s.decoding) this.#add(s, 1);
-    for (const s of running) if (!s.decoding) this.#add(s, chunk);
+    this.accepted.fill(0);
+    this.holds.fill(0);
+    let decoding = 0;
+    for (const s of running) if (s.decoding) decoding++;
+    decoding = Math.min(decoding, maxSeqs);
+    let spare = guesses ? Math.min(maxRows, maxWanted) - decoding : 0;
+    for (const s of running) {
+      if (!s.decoding) continue;
+      const drafts = spare > 0 ? this.#draft(s, spare) : 0;
+      spare -= drafts;
+      this.#add(s, 1 + drafts, drafts);
+    }
+    for (const s of running) if (!s.decoding) this.#add(s, chunk, 0);
+  }
+
+  /** Writes guesses behind a request's tokens; returns how many. */
+  #draft(s: RequestState, spare: number): number {
+    const drafter = this.#drafter;
+    if (drafter === undefined || this.count === this.#limits.maxSeqs) return 0;
+    // The token sampled behind the guesses is one more.
+    const left = s.request.maxTokens - s.produced - 1;
+    const room = Math.min(drafter.most, spare, left);
+    if (room < 1) return 0;
+    s.room(room);
+    const drafts = drafter.propose(s.history, s.length, room);
+    return drafts > 0 ? Math.min(drafts, room) : 0;
   }
 
   /** Most rows of one request. */
@@ -73,12 +124,17 @@ export class Plan implements StepPlan {
     return rows;
   }
 
-  #add(s: RequestState, chunk: number): void {
+  #add(s: RequestState, chunk: number, drafts: number): void {
     const { maxRows, maxSeqs, maxWanted } = this.#limits;
     if (this.count === maxSeqs) return;
     const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
-    let rows = Math.min(maxRows - this.rows, chunk, s.length - s.computed);
+    let rows = Math.min(
+      maxRows - this.rows,
+      chunk,
+      s.length + drafts - s.computed,
+    );
+    if (s.computed < s.forkAt) rows = Math.min(rows, s.forkAt - s.computed);
     const first = Math.max(s.computed, firstWanted(s.request));
     const every = first < prompt;
     // The rows that want logits stay together at the end of the entry.
@@ -86,7 +142,7 @@ export class Plan implements StepPlan {
       rows = Math.min(rows, prompt - s.computed, first - s.computed + left);
     } else if (left === 0 && s.computed + rows === s.length) rows--;
     if (rows < 1) return;
-    const whole = s.computed + rows === s.length;
+    const whole = s.computed + rows === s.length + drafts;
     const e = this.entries[this.count] ??= new Entry();
     e.state = s;
     e.request = s.request;
@@ -96,7 +152,13 @@ export class Plan implements StepPlan {
     e.rows = rows;
     e.start = s.computed;
     e.wantedAt = this.wanted;
-    e.wanted = every ? Math.max(0, s.computed + rows - first) : whole ? 1 : 0;
+    e.wanted = every
+      ? Math.max(0, s.computed + rows - first)
+      : whole
+      ? 1 + drafts
+      : 0;
+    e.drafts = drafts;
+    this.drafted += drafts;
     e.samples = whole && s.produced < s.request.maxTokens;
     e.tokens = s.history;
     e.from = s.computed;

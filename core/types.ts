@@ -39,6 +39,8 @@ export interface ModelShape {
   readonly id: string;
   /** One entry a layer, in order. */
   readonly layers: readonly LayerShape[];
+  /** Positions it was trained for, where that is known. */
+  readonly context?: number;
 }
 
 /** One block: `tokens` positions of K and V for each of `layers` layers. */

@@ -6,7 +6,7 @@ import { openTinyModel } from "./testing/tiny_models.ts";
 // The batch law through the engine, for every weight type: what a request gets does
 // not depend on who runs beside it.
 
-const models = tinyModels().filter((name) => name !== "mistral-swa");
+const models = tinyModels();
 const ignore = models.length === 0;
 const why = ignore ? " (ignored: no fixtures beside the repository)" : "";
 

@@ -9,10 +9,21 @@ import { Ledger } from "../core/ledger.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { CachePlan, CompiledPlan } from "../core/plan.ts";
 import type { Scheduler } from "../core/scheduler.ts";
+import type { GenRequest } from "../core/scheduler_types.ts";
 import type { ChatMessage } from "../models/chat_template.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
+import { BeamGroup } from "./beam_group.ts";
+import { beamUsage, checkBeams } from "./beam_request.ts";
+import { BeamSearch } from "./beams.ts";
+import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
+import { Conversation } from "./conversation.ts";
 import { Generation } from "./generation.ts";
-import { type Bounds, checkLength, mostTokens } from "./lengths.ts";
+import {
+  type Bounds,
+  checkLength,
+  checkRequest,
+  mostTokens,
+} from "./lengths.ts";
 import {
   type EachLogitsOptions,
   LogitsJob,
@@ -109,36 +120,118 @@ export class Engine implements AsyncDisposable {
    * }
    * ```
    *
-   * Leaving the loop early ends the request.
+   * Leaving the loop early ends the request. With `n`, parts of several answers
+   * come in turn, told apart by their `index`.
    *
    * @throws {RangeError} for options out of bounds, a prompt longer than the
-   * context, or a request that does not fit the memory even alone.
-   * @throws {TypeError} unless exactly one of prompt, tokens and messages is given.
+   * context, a request that does not fit the memory even alone, or more beams
+   * than fit together.
+   * @throws {TypeError} unless exactly one of prompt, tokens and messages is given,
+   * or for options that contradict each other.
    */
   async *generate(options: GenerateOptions): AsyncGenerator<GeneratePart> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const { model, tokenizer, backend: { limits } } = this.#parts;
     const prompt = promptTokens(this.#parts, options);
     checkTokens(prompt, this.spec.vocab);
-    const { maxTokens: wanted, priority = 0 } = options;
-    const maxTokens = mostTokens(prompt.length, wanted, this.#bounds);
-    const stops = options.stop ?? [];
-    const generation = new Generation({
+    const choices = choicesOf(options);
+    const request = this.#request(prompt, options);
+    if (choices.beams > 0) yield* this.#search(request, choices, options);
+    else yield* this.#sample(request, choices, options);
+  }
+
+  #request(
+    prompt: readonly number[],
+    options: GenerateOptions,
+  ): GenRequest {
+    const { priority = 0, tenant, cachePriority = 50, deadlineMs } = options;
+    checkRequest(priority, cachePriority, deadlineMs);
+    return {
       id: `request-${this.#requests++}`,
-      model,
       prompt,
-      tokenizer,
-      sampler: new Sampler(options, this.spec.vocab, limits.top),
-      stop: new StopText(typeof stops === "string" ? [stops] : stops),
-      ignoreEos: options.ignoreEos ?? false,
+      maxTokens: mostTokens(prompt.length, options.maxTokens, this.#bounds),
+      priority,
+      cachePriority,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(deadlineMs === undefined
+        ? {}
+        : { deadline: performance.now() + deadlineMs }),
+    };
+  }
+
+  /** Answers that are sampled; later ones are forks of the first. */
+  async *#sample(
+    request: GenRequest,
+    { n, made }: Choices,
+    options: GenerateOptions,
+  ): AsyncGenerator<GeneratePart> {
+    const { model, tokenizer, backend: { limits } } = this.#parts;
+    const { prompt } = request;
+    const stops = options.stop ?? [];
+    const bell = new Bell();
+    const generations = Array.from({ length: made }, (_, index) => {
+      const seed = options.seed === undefined || index === 0
+        ? options
+        : { ...options, seed: options.seed + index };
+      return new Generation({
+        id: index === 0 ? request.id : `${request.id}/${index}`,
+        model,
+        prompt,
+        tokenizer,
+        sampler: new Sampler(seed, this.spec.vocab, limits.top),
+        stop: new StopText(typeof stops === "string" ? [stops] : stops),
+        ignoreEos: options.ignoreEos ?? false,
+        index,
+        scored: made > n,
+        wake: bell.ring,
+      });
     });
-    const { id } = generation;
-    this.#loop.add({ id, prompt, maxTokens, priority }, generation, signal);
     try {
-      yield* generation.read();
+      for (const g of generations) {
+        const { id } = g, sharesWith = request.id;
+        const first = id === request.id;
+        const wanted = first ? request : { ...request, id, sharesWith };
+        this.#loop.add(wanted, g, options.signal);
+      }
+      if (made > n) yield* readBest(generations, n, bell);
+      else yield* readAll(generations, bell, options.signal);
     } finally {
-      this.#loop.abort(id);
+      for (const { id } of generations) this.#loop.abort(id);
+    }
+  }
+
+  /** Answers found by beam search, best first. */
+  async *#search(
+    request: GenRequest,
+    { n, beams }: Choices,
+    options: GenerateOptions,
+  ): AsyncGenerator<GeneratePart> {
+    const { tokenizer, backend: { limits } } = this.#parts;
+    const { prompt, maxTokens } = request;
+    const eog = options.ignoreEos ? new Set<number>() : tokenizer.eog;
+    checkBeams(beams, prompt.length, maxTokens, eog.size, limits, this.cache);
+    const started = performance.now();
+    const search = new BeamSearch({
+      width: beams,
+      returns: n,
+      maxTokens,
+      eog,
+      lengthPenalty: options.lengthPenalty,
+      earlyStopping: options.earlyStopping,
+    });
+    const { signal } = options;
+    const group = new BeamGroup({ loop: this.#loop, search, request, signal });
+    try {
+      await group.done;
+      for (const [index, result] of search.results().entries()) {
+        const { finish, score, tokens: all } = result;
+        const tokens = finish === "stop" ? all.slice(0, -1) : all;
+        const text = tokenizer.decode(tokens);
+        const usage = beamUsage(group, prompt.length, all.length, started);
+        yield { index, text, tokens, finish, usage, score };
+      }
+    } finally {
+      group.end();
     }
   }
 
@@ -220,6 +313,17 @@ export class Engine implements AsyncDisposable {
    */
   promptTokens(messages: readonly ChatMessage[]): readonly number[] {
     return chatTokens(this.#parts, messages);
+  }
+
+  /**
+   * A conversation without turns. `system`: what the model is told first. Throws a
+   * ModelError, when it is asked, where there is no chat template.
+   */
+  conversation(system?: string): Conversation {
+    return new Conversation(
+      this,
+      system === undefined ? [] : [{ role: "system", content: system }],
+    );
   }
 
   /** Every byte with its owner, now and at most. */

@@ -4,9 +4,11 @@
  * @module
  */
 import type { StepResult } from "../core/backend.ts";
-import type { FinishReason, StepEntry } from "../core/scheduler_types.ts";
+import type { StepEntry } from "../core/scheduler_types.ts";
+import type { Miss } from "../core/slots.ts";
 import type { TokenDecoder, Tokenizer } from "../models/tokenizer.ts";
-import type { Job } from "./job.ts";
+import type { Ended, Job } from "./job.ts";
+import { logTotal } from "./log_total.ts";
 import type { Finish, GeneratePart, Usage } from "./options.ts";
 import type { LogitsRow, Sampler } from "./sampler.ts";
 import type { StopText } from "./stop_text.ts";
@@ -21,6 +23,12 @@ export interface GenerationParts {
   readonly sampler: Sampler;
   readonly stop: StopText;
   readonly ignoreEos: boolean;
+  /** Which of the answers to one prompt it is. */
+  readonly index: number;
+  /** Whether it sums the log-probabilities of its tokens. */
+  readonly scored: boolean;
+  /** Called when there is something to read. */
+  readonly wake: () => void;
 }
 
 /** The loop pushes, the caller pulls; neither waits for the other. */
@@ -39,8 +47,10 @@ export class Generation implements Job {
   #finish: Finish | undefined;
   #error: unknown;
   #over = false;
-  #wake: (() => void) | undefined;
-  #computed = 0;
+  #read = false;
+  #logProb = 0;
+  #cached = 0;
+  #miss: Miss | undefined;
   #made = 0;
   #firstAt = 0;
   #lastAt = 0;
@@ -58,20 +68,26 @@ export class Generation implements Job {
     return this.#parts.sampler.top;
   }
 
-  rows(entry: StepEntry): void {
-    if (entry.kind === "prefill") this.#computed += entry.rows;
-  }
+  /** Nothing: only the rows it samples from matter. */
+  rows(_entry: StepEntry): void {}
 
-  sample(entry: StepEntry, result: StepResult): number {
-    const i = entry.wantedAt + entry.wanted - 1, row = this.#row;
+  sample(i: number, result: StepResult): number {
+    const row = this.#row, { sampler, scored } = this.#parts;
     row.logits = result.logits(i);
     row.topIds = result.topIds(i);
     row.topLogits = result.topLogits(i);
-    const token = this.#parts.sampler.next(row satisfies LogitsRow);
-    if (token >= 0) return token;
-    throw new Error(
-      `Cannot continue: model "${this.#parts.model}" computed no finite logits (NaN) after ${
-        this.#parts.prompt.length + this.#made
+    const token = sampler.next(row satisfies LogitsRow);
+    if (token < 0) throw this.noNumbers();
+    if (scored) this.#logProb += row.logits[token]! - logTotal(row.logits);
+    return token;
+  }
+
+  /** What it is to end with where its logits are no numbers. */
+  noNumbers(): Error {
+    const { model, prompt } = this.#parts;
+    return new Error(
+      `Cannot continue: model "${model}" computed no finite logits (NaN) after ${
+        prompt.length + this.#made
       } tokens; its weights may be damaged`,
     );
   }
@@ -88,38 +104,67 @@ export class Generation implements Job {
     this.#tokens.push(token);
     this.#text += stop.push(this.#decoder.push(token));
     if (stop.stopped) this.#finish = "stop";
-    this.#wake?.();
+    this.#parts.wake();
     return stop.stopped;
   }
 
-  ended(reason: FinishReason, error: unknown): void {
-    const { stop } = this.#parts;
+  ended({ reason, cached = 0, miss }: Ended, error: unknown): void {
+    const { stop, prompt, wake } = this.#parts;
     this.#text += stop.push(this.#decoder.end()) + stop.end();
-    this.#finish ??= stop.stopped ? "stop" : "length";
+    this.#finish ??= stop.stopped
+      ? "stop"
+      : reason === "deadline"
+      ? reason
+      : "length";
     this.#error = error;
+    this.#cached = Math.min(cached, prompt.length);
+    this.#miss = miss;
     if (reason === "aborted") {
       this.#error ??= new DOMException("The request was ended", "AbortError");
     }
     this.#over = true;
-    this.#wake?.();
+    wake();
   }
 
-  /** Parts as they come; the last has `finish` and `usage`. */
-  async *read(): AsyncGenerator<GeneratePart> {
-    for (;;) {
-      if (this.#over) break;
-      if (this.#tokens.length > 0) yield this.#cut(undefined, undefined);
-      else {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-        this.#wake = undefined;
-      }
+  /** Nothing more will come, and nothing is left to read. */
+  get finished(): boolean {
+    return this.#over && this.#read;
+  }
+
+  /** Nothing more will come. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Mean log-probability of its tokens, where it is `scored`. */
+  get score(): number {
+    return this.#made === 0 ? -Infinity : this.#logProb / this.#made;
+  }
+
+  /**
+   * What came since the last call, undefined for nothing; the last part has
+   * `finish` and `usage`. Throws what ended the request.
+   */
+  next(): GeneratePart | undefined {
+    if (this.#over && !this.#read) {
+      this.#read = true;
+      if (this.#error !== undefined) throw this.#error;
+      return this.#cut(this.#finish, this.#usage());
     }
-    if (this.#error !== undefined) throw this.#error;
-    yield this.#cut(this.#finish, this.#usage());
+    return this.#tokens.length > 0
+      ? this.#cut(undefined, undefined)
+      : undefined;
   }
 
   #cut(finish: Finish | undefined, usage: Usage | undefined): GeneratePart {
-    const part = { text: this.#text, tokens: this.#tokens, finish, usage };
+    const { index } = this.#parts;
+    const part = {
+      index,
+      text: this.#text,
+      tokens: this.#tokens,
+      finish,
+      usage,
+    };
     this.#text = "";
     this.#tokens = [];
     return part;
@@ -129,10 +174,11 @@ export class Generation implements Job {
     const { prompt } = this.#parts;
     const ttftMs = this.#firstAt > 0 ? this.#firstAt - this.#started : 0;
     const decodeMs = this.#lastAt - this.#firstAt;
-    const computed = Math.min(this.#computed, prompt.length);
+    const computed = prompt.length - this.#cached;
     return {
       promptTokens: prompt.length,
-      cachedTokens: prompt.length - computed,
+      cachedTokens: this.#cached,
+      miss: this.#miss,
       completionTokens: this.#made,
       ttftMs,
       decodeMs,

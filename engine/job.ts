@@ -4,7 +4,12 @@
  * @module
  */
 import type { StepResult } from "../core/backend.ts";
-import type { FinishReason, StepEntry } from "../core/scheduler_types.ts";
+import type { Finished, StepEntry } from "../core/scheduler_types.ts";
+
+/** How a request ended, where it was known to the scheduler. */
+export type Ended =
+  & Pick<Finished, "reason">
+  & Partial<Pick<Finished, "cached" | "miss">>;
 
 /**
  * One request, from its owner's side. The loop calls these between steps; what
@@ -16,10 +21,17 @@ export interface Job {
   readonly top: number;
   /** The step has run: take what `entry`'s rows gave. */
   rows(entry: StepEntry, result: StepResult): void;
-  /** Chooses the token of an entry that samples. */
-  sample(entry: StepEntry, result: StepResult): number;
+  /** Chooses the token after the i-th wanted row of the step. */
+  sample(i: number, result: StepResult): number;
   /** Whether `token` ends the request. Called once for each sampled token. */
   take(token: number): boolean;
+  /**
+   * In place of `sample()` and `take()`: keeps what the row says for later. The
+   * request rests until somebody resumes it.
+   */
+  hold?(i: number, result: StepResult): void;
+  /** The step is over; requests that rest can be forked and resumed. */
+  settle?(): void;
   /** No more steps. `error`: why, where it is known. */
-  ended(reason: FinishReason, error: unknown): void;
+  ended(how: Ended, error: unknown): void;
 }

@@ -51,6 +51,23 @@ export function mostTokens(
   return low;
 }
 
+/** Throws a RangeError for what a scheduler or an index could not go by. */
+export function checkRequest(
+  priority: number,
+  cachePriority: number,
+  deadlineMs: number | undefined,
+): void {
+  const within = (name: string, value: number, low: number, high: number) => {
+    if (value >= low && value <= high) return;
+    throw new RangeError(
+      `Cannot generate with "${name}" ${value}: a number from ${low} to ${high} is wanted`,
+    );
+  };
+  within("priority", priority, -1e9, 1e9);
+  within("cachePriority", cachePriority, 0, 100);
+  within("deadlineMs", deadlineMs ?? 0, 0, Infinity);
+}
+
 function tooLong(length: number, { context, trained }: Bounds): RangeError {
   return new RangeError(
     `Cannot take ${length} tokens: the context holds ${context}, the answer included; ` +

@@ -8,15 +8,13 @@ import { createCache, type KVCache } from "../core/cache.ts";
 import { modelShape, type ModelSpec } from "../core/model.ts";
 import { compilePlan } from "../core/plan.ts";
 import { createScheduler } from "../core/scheduler.ts";
+import { checkContext, contextOf } from "./context.ts";
 import { Engine } from "./engine.ts";
 import { checkLoadOptions, defaultThreads } from "./load_options.ts";
 import { type LoadOptions, parseBytes } from "./options.ts";
-import { modelWindows } from "./windows.ts";
+import { pluginsFor } from "./plugins.ts";
 import type { GgufFile } from "../models/gguf.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
-
-/** Longest context by default, tokens; models trained for more ask for it. */
-const DEFAULT_CONTEXT = 8192;
 
 /** Most bytes of rank-0 memory: what 32-bit addresses reach. */
 const MOST_BYTES = 2 ** 32 - 65536;
@@ -62,7 +60,7 @@ export async function load(
   });
   const file = await openGguf(path, { signal });
   const spec = modelSpec(file);
-  const context = contextOf(spec, options.context);
+  const context = contextOf(spec, options);
   let tokenizer: Tokenizer | undefined;
   const backend = await createBackend(file, spec, context, options, () => {
     tokenizer = createTokenizer(file);
@@ -72,10 +70,11 @@ export async function load(
     const compiled = await compilePlan({
       model: modelShape(spec),
       backend,
-      plugins: [modelWindows(spec), ...options.plugins ?? []],
+      plugins: pluginsFor(spec, options.plugins),
     });
     close = compiled.close;
     const { plan } = compiled;
+    checkContext(plan.groups, spec.context, context);
     const blockTokens = Math.min(...plan.groups.map((g) => g.shape.tokens));
     backend.bind(plan.groups, Math.ceil(context / blockTokens) + 1);
     const { capacity, used } = backend.memory.stat();
@@ -111,16 +110,6 @@ export async function load(
     await close();
     throw error;
   }
-}
-
-function contextOf(spec: ModelSpec, wanted: number | undefined): number {
-  if (wanted === undefined) return Math.min(spec.context, DEFAULT_CONTEXT);
-  if (!Number.isInteger(wanted) || wanted < 1 || wanted > spec.context) {
-    throw new RangeError(
-      `Cannot load with "context" ${wanted}: the model was trained for 1 to ${spec.context} tokens`,
-    );
-  }
-  return wanted;
 }
 
 /** Throws a RangeError where no request could run. */

@@ -4,8 +4,8 @@
  * @module
  */
 import type { StepResult } from "../core/backend.ts";
-import type { FinishReason, StepEntry } from "../core/scheduler_types.ts";
-import type { Job } from "./job.ts";
+import type { StepEntry } from "../core/scheduler_types.ts";
+import type { Ended, Job } from "./job.ts";
 
 /**
  * Called with each row as it is computed, positions ascending. `logits` is the
@@ -74,7 +74,7 @@ export class LogitsJob implements Job {
   }
 
   /** See {@linkcode Job}. */
-  ended(reason: FinishReason, error: unknown): void {
+  ended({ reason }: Ended, error: unknown): void {
     if (reason === "aborted") {
       this.#reject(
         error ?? new DOMException("The request was ended", "AbortError"),

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import type { Backend } from "../core/backend.ts";
+import type { Backend, StepResult } from "../core/backend.ts";
 import type { KVCache } from "../core/cache.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type {
   Finished,
-  FinishReason,
   GenRequest,
   StepPlan,
 } from "../core/scheduler_types.ts";
 import { fillWanted } from "../core/step_plan.ts";
-import type { Job } from "./job.ts";
+import { LostBlocks } from "../core/swap.ts";
+import type { Ended, Job } from "./job.ts";
 
 /** Called after every step, with the books settled. */
 export type AfterStep = () => void;
@@ -63,10 +63,28 @@ export class Loop {
           } bytes; raise "budget" or ask for less`,
       );
     }
-    const abort = (): void => this.abort(request.id);
-    signal?.addEventListener("abort", abort, { once: true });
-    this.#jobs.set(request.id, { job, signal, abort });
+    this.#keep(request.id, job, signal);
     this.#running ??= this.#run();
+  }
+
+  #keep(id: string, job: Job, signal: AbortSignal | undefined): void {
+    const abort = (): void => this.abort(id);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#jobs.set(id, { job, signal, abort });
+  }
+
+  /**
+   * A request that goes on from where a resting one is, and rests as well. Only
+   * from within `settle()`.
+   */
+  fork(id: string, request: GenRequest, job: Job, signal?: AbortSignal): void {
+    this.#scheduler.fork(id, request);
+    this.#keep(request.id, job, signal);
+  }
+
+  /** Gives a resting request its token; `stops`: it ends it. */
+  resume(id: string, token: number, stops = false): void {
+    this.#scheduler.resume(id, token, stops);
   }
 
   /** Ends a request; its job hears of it at once or after the running step. */
@@ -113,28 +131,62 @@ export class Loop {
       if (loading !== undefined) await loading;
       this.#fill(plan);
       const result = await this.#backend.run();
-      for (let i = 0; i < plan.count; i++) {
-        const entry = plan.entries[i]!, { id } = entry.request;
-        plan.sampled[i] = 0;
-        const job = this.#jobs.get(id)?.job;
-        if (job === undefined) continue;
-        try {
-          job.rows(entry, result);
-          if (!entry.samples) continue;
-          const token = job.sample(entry, result);
-          plan.sampled[i] = token;
-          plan.stops[i] = job.take(token) ? 1 : 0;
-        } catch (error) {
-          // Its own trouble: the others go on.
-          this.#end(id, "error", error);
-          this.#scheduler.abort(id);
-        }
-      }
+      for (let i = 0; i < plan.count; i++) this.#give(plan, i, result);
     } catch (error) {
+      if (error instanceof LostBlocks) {
+        this.#report(this.#scheduler.lose(plan, error.seqs));
+        return;
+      }
       this.#report(this.#scheduler.cancel(plan));
       throw error;
     }
     this.#report(this.#scheduler.done(plan));
+    for (let i = 0; i < plan.count; i++) {
+      if (plan.holds[i] === 1) this.#settle(plan.entries[i]!.request.id);
+    }
+    this.#report(this.#scheduler.ended());
+  }
+
+  /** Gives the i-th entry's rows to its job, and takes its tokens. */
+  #give(plan: StepPlan, i: number, result: StepResult): void {
+    const entry = plan.entries[i]!, { id } = entry.request;
+    plan.sampled[i] = 0;
+    const job = this.#jobs.get(id)?.job;
+    if (job === undefined) return;
+    try {
+      job.rows(entry, result);
+      if (!entry.samples) return;
+      const row = entry.wantedAt + entry.wanted - 1 - entry.drafts;
+      if (job.hold !== undefined) {
+        job.hold(row, result);
+        plan.holds[i] = 1;
+        return;
+      }
+      for (let right = 0;; right++) {
+        const token = job.sample(row + right, result);
+        const stops = job.take(token);
+        plan.sampled[i] = token;
+        plan.accepted[i] = right;
+        plan.stops[i] = stops ? 1 : 0;
+        if (stops || right === entry.drafts || token !== entry.guess(right)) {
+          return;
+        }
+      }
+    } catch (error) {
+      // Its own trouble: the others go on.
+      this.#end(id, { reason: "error" }, error);
+      this.#scheduler.abort(id);
+    }
+  }
+
+  #settle(id: string): void {
+    const job = this.#jobs.get(id)?.job;
+    try {
+      job?.settle?.();
+    } catch (error) {
+      this.#end(id, { reason: "error" }, error);
+      this.#scheduler.abort(id);
+    }
   }
 
   #fill(plan: StepPlan): void {
@@ -152,26 +204,26 @@ export class Loop {
   }
 
   #report(ended: readonly Finished[]): void {
-    for (const { id, reason, error } of ended) this.#end(id, reason, error);
+    for (const end of ended) this.#end(end.id, end, end.error);
   }
 
-  #end(id: string, reason: FinishReason, error: unknown): void {
+  #end(id: string, how: Ended, error: unknown): void {
     const running = this.#jobs.get(id);
     if (running === undefined) return;
     this.#jobs.delete(id);
     const { job, signal, abort } = running;
     signal?.removeEventListener("abort", abort);
-    if (reason === "aborted") {
+    if (how.reason === "aborted") {
       error ??= signal?.aborted ? signal.reason : this.#failure;
     }
-    job.ended(reason, error);
+    job.ended(how, error);
   }
 
   /** What failed will not work again: everyone hears why, now and later. */
   #fail(error: Error): void {
     this.#failure ??= error;
     const ids = [...this.#jobs.keys()];
-    for (const id of ids) this.#end(id, "error", error);
+    for (const id of ids) this.#end(id, { reason: "error" }, error);
     for (const id of ids) {
       try {
         this.#scheduler.abort(id);

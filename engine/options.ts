@@ -4,6 +4,7 @@
  * @module
  */
 import type { Plugin } from "../core/plugin.ts";
+import type { Miss } from "../core/slots.ts";
 import type { ChatMessage } from "../models/chat_template.ts";
 
 export type { ChatMessage } from "../models/chat_template.ts";
@@ -24,7 +25,10 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Compute workers, 1 to 64. Default: the machine's cores, at most 64. */
   readonly threads?: number | undefined;
-  /** Longest sequence, tokens. Default: what the model was trained for, at most 8,192. */
+  /**
+   * Longest sequence, tokens. Default: what the model was trained for, at most 8,192.
+   * More than it was trained for needs a window on every layer (`slidingWindow()`).
+   */
   readonly context?: number | undefined;
   /** Most bytes of working memory: weights, K/V and the rest. Default and most: 4 GiB. */
   readonly budget?: number | string | undefined;
@@ -35,7 +39,10 @@ export interface LoadOptions {
    * the run that accuracy is judged against. Default "fast".
    */
   readonly precision?: "fast" | "exact" | undefined;
-  /** Memory strategies. */
+  /**
+   * Memory strategies, in any order. Default: `[pagedAttention(), prefixCache()]`;
+   * a list replaces these.
+   */
   readonly plugins?: readonly Plugin[] | undefined;
   /**
    * Most tokens computed in one step; longer prompts go in chunks, and no more
@@ -92,14 +99,51 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: string | readonly string[] | undefined;
   /** Goes on after an end-of-text token. */
   readonly ignoreEos?: boolean | undefined;
-  /** Higher goes first where an admission plugin looks at it. Default 0. */
+  /** Higher goes first and gives way last. Default 0. */
   readonly priority?: number | undefined;
+  /**
+   * Whose request it is. Tenants never share blocks, and `fairShare()` divides the
+   * machine among them. Default "".
+   */
+  readonly tenant?: string | undefined;
+  /**
+   * How long the prefix cache keeps its blocks: 0 to 100, default 50. Lower ones go
+   * first; those of 100 are pinned: they go only where a request could not run
+   * otherwise.
+   */
+  readonly cachePriority?: number | undefined;
+  /** Ends the answer, with what there is of it, so many milliseconds from now. */
+  readonly deadlineMs?: number | undefined;
+  /**
+   * Answers to the prompt, 1 to 64, told apart by `index`; they share the blocks of
+   * the prompt. Default 1. The seed of answer i is `seed + i`.
+   */
+  readonly n?: number | undefined;
+  /**
+   * Makes so many answers and gives the `n` of the highest mean log-probability,
+   * best first, when all of them are done. Default `n`.
+   */
+  readonly bestOf?: number | undefined;
+  /**
+   * Beam search with so many hypotheses side by side, 1 to 64, as Hugging Face
+   * transformers define it; gives the best `n`. Goes with no sampling option.
+   */
+  readonly beams?: number | undefined;
+  /**
+   * A hypothesis scores its log-probability over its length to this power. Default 1.
+   */
+  readonly lengthPenalty?: number | undefined;
+  /**
+   * Beams stop when as many are finished: true: at once; false, the default: when
+   * the best one running is no better; "never": when none can become better.
+   */
+  readonly earlyStopping?: boolean | "never" | undefined;
   /** Ends the request; `generate()` throws its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Why an answer ended: a stop text or token, or its length. */
-export type Finish = "stop" | "length";
+/** Why an answer ended: a stop text or token, its length, or its deadline. */
+export type Finish = "stop" | "length" | "deadline";
 
 /** What a request took. Times in milliseconds. */
 export interface Usage {
@@ -107,6 +151,8 @@ export interface Usage {
   readonly promptTokens: number;
   /** Tokens of the prompt whose K/V were there already. */
   readonly cachedTokens: number;
+  /** Why not more of them; undefined where no more could be shared. */
+  readonly miss: Miss | undefined;
   /** Tokens made, an end-of-text token that ended the answer included. */
   readonly completionTokens: number;
   /** From the request to its first token. */
@@ -121,6 +167,8 @@ export interface Usage {
 
 /** A piece of an answer. */
 export interface GeneratePart {
+  /** Which answer, 0 to `n - 1`. */
+  readonly index: number;
   /** Whole characters; may be empty while one is in pieces or a stop text may begin. */
   readonly text: string;
   /**
@@ -129,10 +177,12 @@ export interface GeneratePart {
    * before it.
    */
   readonly tokens: readonly number[];
-  /** Set in the last part only. */
+  /** Set in the last part of an answer only. */
   readonly finish: Finish | undefined;
-  /** Set in the last part only. */
+  /** Set in the last part of an answer only. */
   readonly usage: Usage | undefined;
+  /** Of a beam: its log-probability after the length penalty. */
+  readonly score?: number;
 }
 
 /** Bytes of "2GiB", "512 MiB", "1.5gb" or a number. Throws a RangeError. */

@@ -82,7 +82,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     wanted: options.wanted ?? 64,
     top: TOP,
   };
-  const extent = extentOf(spec, limits, context, MOST_BLOCK_TOKENS);
+  const extent = extentOf(spec, limits, context);
   const space = new Space(memory);
   const control = space.take("workspace", "control", CONTROL_BYTES);
   const scratch = space.take(
@@ -334,6 +334,8 @@ export class WasmBackend implements Backend {
       ),
       starts: at.starts.map(rows),
       sinks: at.sinks.map(rows),
+      firsts: at.firsts.map(rows),
+      backs: at.backs.map(rows),
       wanted: 0,
       wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,

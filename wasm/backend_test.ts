@@ -147,6 +147,77 @@ Deno.test("createWasm() folds attention over any number of splits, windows and s
   }
 });
 
+Deno.test("createWasm() turns queries back for sinks beyond reach as the reference does", async () => {
+  const heads = { headDim: 32, ffn: 32, window: 40 };
+  const model = randomModel({
+    vocab: 40,
+    hidden: 16,
+    layers: [
+      { ...heads, qHeads: 4, kvHeads: 4 },
+      {
+        ...heads,
+        qHeads: 6,
+        kvHeads: 2,
+        // A tensor of dims / 2 values, about 1 each, serves as factors.
+        rope: {
+          style: "neighbours",
+          base: 90,
+          divide: 2,
+          dims: 32,
+          factors: "0.attnNorm",
+        },
+      },
+      {
+        ...heads,
+        qHeads: 5,
+        kvHeads: 1,
+        rope: { style: "halves", base: 90, divide: 1, dims: 12 },
+      },
+    ],
+  });
+  const { spec, read } = model, tokens = ids(spec.vocab, 420);
+  // Sinks that end within eight positions, of which the window has some as well at
+  // first, and sinks that end in the second split.
+  for (const sink of [4, 270]) {
+    const cut = { tokens: 8, blocks: 53, sink, reach: sink + 40 };
+    const limits = { bytes: 16 << 20, rows: 210, seqs: 1, wanted: 210, top: 0 };
+    await using reference = createReference({ spec, read, limits });
+    const want = await driveSequence(reference, spec, { ...cut, chunk: 210 })(
+      tokens,
+    );
+    const apart = async (
+      settings: Settings,
+      way: { chunk: number; decode?: number },
+      reach = cut.reach,
+    ): Promise<readonly [most: number, logits: Float32Array]> => {
+      await using wasm = await make(model, { context: 430, ...settings });
+      const run = driveSequence(wasm, spec, { ...cut, ...way, reach });
+      const logits = await run(tokens);
+      return [maxAbsDiff(logits, want), logits];
+    };
+    for (const build of BUILDS) {
+      for (const exact of [true, false]) {
+        const name = `${sink} sinks, ${build}, ${exact ? "exact" : "fast"}`;
+        const bound = exact ? 8e-5 : 6e-2, settings = { build, exact };
+        const [most, logits] = await apart(settings, { chunk: 40 });
+        assert.ok(most <= bound, `${name}: ${most} > ${bound}`);
+        const [far] = await apart(settings, { chunk: 40 }, Infinity);
+        assert.ok(far > 0.3, `${name}: ${far} without a reach`);
+        for (
+          const [threads, way] of [
+            // Few rows spread their splits over workers, many do not.
+            [3, { chunk: 40, decode: 100 }],
+            [1, { chunk: 9 }],
+          ] as const
+        ) {
+          const [, other] = await apart({ ...settings, threads }, way);
+          assert.deepEqual(other, logits, name);
+        }
+      }
+    }
+  }
+});
+
 Deno.test("createWasm() gives the same bits on any number of threads", async () => {
   for (const build of BUILDS) {
     for (const model of ODD) {
@@ -216,7 +287,7 @@ Deno.test("WasmBackend.bind() refuses groups that do not cover the layers, and a
     [{ layers: [0], shape: { ...shape, headDim: 16 } }],
     [{ layers: [0], shape: { ...shape, kvHeads: 3 } }],
     [{ layers: [0], shape: { ...shape, tokens: 12 } }],
-    [{ layers: [0], shape: { ...shape, tokens: 512 } }],
+    [{ layers: [0], shape: { ...shape, tokens: 65544 } }],
   ];
   await using wasm = await make(ODD[0]!);
   assert.throws(() => wasm.batch, /before "bind"/);

@@ -9,8 +9,8 @@ import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel } from "../core/slots.ts";
 import { MAX_BYTES } from "./memory.ts";
 
-/** Most tokens in a block: what the workers' scratch is sized for. */
-export const MOST_BLOCK_TOKENS = 256;
+/** Most tokens in a block: what the plan allows too. */
+export const MOST_BLOCK_TOKENS = 65536;
 
 /**
  * Bytes of one head's K (or V) that lie together: attention reads runs this long.

@@ -50,6 +50,8 @@ export function takePlaces(
     tables: each(limits.seqs * tableStride * 4),
     starts: each(rows * 4),
     sinks: each(rows * 4),
+    firsts: each(rows * 4),
+    backs: each(rows * 4),
     tiles,
     rows: words,
     wanted: words + 4,

@@ -22,6 +22,8 @@ export interface Places {
   readonly tables: readonly number[];
   readonly starts: readonly number[];
   readonly sinks: readonly number[];
+  readonly firsts: readonly number[];
+  readonly backs: readonly number[];
   readonly tiles: number;
   /** Single words: rows, wanted, top, tiles, spread. */
   readonly rows: number;
@@ -256,12 +258,15 @@ function attention(
   // Bytes between parts: one head's K of all blocks of a slab.
   const part = slab.blocks * shape.tokens * headDim * size;
   const offset = layers.indexOf(index) * kvHeads * 2 * part;
-  const turns = ropes.find((r) => ropeKey(r.rope) === ropeKey(rope))!.turns;
+  const { coarse, fine, turns } = ropes.find((r) =>
+    ropeKey(r.rope) === ropeKey(rope)
+  )!;
   const tableStride = options.tableStride * 4, stride = extent.qkv * 4;
   const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
+  const pairs = rope.style === "neighbours" ? FLAG.neighbours : 0;
   out.add(
     KIND.turn,
-    rope.style === "neighbours" ? FLAG.neighbours : 0,
+    pairs,
     ...[at.qkv, stride, qHeads, kvHeads, headDim, rope.dims, turns],
     ...[vector(t.qNorm), vector(t.kNorm), f32(spec.normEps)],
     f32(layer.attnScale * Math.LOG2E * (size === 2 ? HALF_SCALE : 1)),
@@ -272,12 +277,13 @@ function attention(
   out.barrier();
   const record = out.add(
     KIND.attend,
-    0,
+    pairs,
     ...[at.qkv, stride, at.heads, extent.heads * 4],
     ...[at.tables[g]!, tableStride, at.starts[g]!, at.sinks[g]!],
     ...[at.positions, at.seqs, at.tiles, at.tileCount, at.spread],
     ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, part, size],
-    ...[at.scratch, at.scratchBytes, at.partial, extent.splits, at.rows],
+    ...[at.scratch, at.scratchBytes, at.partial, extent.splits],
+    ...[at.backs[g]!, coarse, fine, rope.dims / 2, at.firsts[g]!],
   );
   out.barrier();
   return options.base + record * RECORD_BYTES;

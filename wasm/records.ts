@@ -39,7 +39,7 @@ export const FLAG = {
   float: 4,
   /** Gate: GELU (tanh form) instead of SiLU. */
   gelu: 8,
-  /** Turn: neighbouring values turn together. */
+  /** Turn, attend: neighbouring values turn together. */
   neighbours: 2,
 } as const;
 

@@ -51,7 +51,6 @@ export function extentOf(
   spec: ModelSpec,
   limits: BackendLimits,
   context: number,
-  blockTokens: number,
 ): Extent {
   const rows = up(limits.rows, 4), wanted = up(limits.wanted, 4);
   let qkv = 0, heads = 0, ffn = 0, group = 1, dim = 0;
@@ -64,9 +63,9 @@ export function extentOf(
   }
   const tileRows = Math.max(1, Math.floor(QUERIES / group));
   const queries = up(tileRows * group, 4);
-  // Queries, scores, sums and states, folded sums, K or V as f32.
-  const scratch = 4 * (queries * (dim + SPLIT + dim + 2 + dim + 4) +
-    dim * Math.max(8, blockTokens));
+  // As drawn in assembly/attention.ts.
+  const scratch = 4 * (queries * (dim + dim + SPLIT + dim + 2 + 4 + dim) +
+    4 * SPLIT + dim + dim * SPLIT);
   return {
     rows,
     wanted,

@@ -18,8 +18,10 @@ export interface LayerBlocks {
   readonly layerInBlock: number;
 }
 
-/** What a row sees: [0, sink) and [start, position]. */
+/** What a row sees: [first, sink) and [start, position]. */
 export interface Visible {
+  /** Default 0. */
+  readonly first?: number;
   readonly position: number;
   readonly start: number;
   readonly sink: number;
@@ -47,7 +49,8 @@ export function append(
  *
  * `q` and `out` are qHeads × headDim. Query heads share key heads in runs:
  * with 6 query and 2 key heads, 0..2 use 0 and 3..5 use 1. Two passes, double
- * precision throughout.
+ * precision throughout. `sinkQ` stands for `q` where positions below the sink
+ * are scored.
  */
 export function attend(
   blocks: LayerBlocks,
@@ -55,6 +58,7 @@ export function attend(
   q: Float32Array,
   scale: number,
   out: Float32Array,
+  sinkQ: Float32Array = q,
 ): void {
   const { memory, shape: { kvHeads, headDim } } = blocks;
   const positions = visiblePositions(visible);
@@ -66,8 +70,9 @@ export function attend(
     let max = -Infinity;
     for (let i = 0; i < positions.length; i++) {
       const k = place(blocks, 0, head, positions[i]!);
+      const x = positions[i]! < visible.sink ? sinkQ : q;
       let dot = 0;
-      for (let d = 0; d < headDim; d++) dot += q[from + d]! * memory[k + d]!;
+      for (let d = 0; d < headDim; d++) dot += x[from + d]! * memory[k + d]!;
       weights[i] = dot * scale;
       max = Math.max(max, weights[i]!);
     }
@@ -84,13 +89,16 @@ export function attend(
 }
 
 /** Each position once, ascending, where the sink runs into the window too. */
-function visiblePositions({ position, start, sink }: Visible): Int32Array {
-  const sinks = Math.min(Math.max(sink, 0), position + 1);
-  const from = Math.max(start, sinks);
+function visiblePositions(
+  { position, start, sink, first = 0 }: Visible,
+): Int32Array {
+  const end = Math.min(Math.max(sink, 0), position + 1);
+  const sinks = Math.max(end - first, 0);
+  const from = Math.max(start, end);
   const recent = Math.max(position + 1 - from, 0);
   return Int32Array.from(
     { length: sinks + recent },
-    (_, i) => i < sinks ? i : from + i - sinks,
+    (_, i) => i < sinks ? first + i : from + i - sinks,
   );
 }
 

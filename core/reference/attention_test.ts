@@ -102,6 +102,37 @@ for (
 
 const shape = { tokens: 4, layers: 1, kvHeads: 1, headDim: 2 };
 
+Deno.test("attend() scores positions below the sink with its other query", () => {
+  const headDim = 8, q = noise(2 * headDim, 99), sinkQ = noise(2 * headDim, 98);
+  const blocks = memoryOf({ tokens: 4, layers: 1, kvHeads: 1, headDim }, 4);
+  const keys: Float32Array[] = [], values: Float32Array[] = [];
+  for (let p = 0; p < 12; p++) {
+    keys.push(noise(headDim, p));
+    values.push(noise(headDim, p + 50));
+    append(blocks, p, keys[p]!, values[p]!);
+  }
+  const out = new Float32Array(q.length);
+  attend(blocks, { position: 11, start: 6, sink: 3 }, q, 0.3, out, sinkQ);
+  for (let head = 0; head < 2; head++) {
+    const of = (x: Float32Array): number[] => [
+      ...x.subarray(head * headDim, (head + 1) * headDim),
+    ];
+    // One query of two parts, each of which meets the keys of its positions only.
+    const none = Array<number>(headDim).fill(0);
+    const want = dense(
+      keys.map((k, p) =>
+        Float32Array.from(p < 3 ? [...k, ...none] : [...none, ...k])
+      ),
+      values.map((v) => Float32Array.from([...v, ...none])),
+      Float32Array.from([...of(sinkQ), ...of(q)]),
+      2 * headDim,
+      0.3,
+      (p) => p < 3 || p >= 6,
+    );
+    of(out).forEach((x, d) => assert.ok(Math.abs(x - want[d]!) < 1e-6));
+  }
+});
+
 Deno.test("attend() survives scores far beyond the exponential's range", () => {
   const blocks = memoryOf(shape, 1);
   append(blocks, 0, new Float32Array([1e4, 0]), new Float32Array([1, 2]));

@@ -126,6 +126,7 @@ Deno.test("Backend.run() refuses a batch out of its ranges and stays usable", as
     ["positions[0]", () => batch.positions[0] = 40],
     ["starts[1][2]", () => batch.starts[1]![2] = 3],
     ["sinks[0][1]", () => batch.sinks[0]![1] = -1],
+    ["backs[1][3]", () => batch.backs[1]![3] = 4],
     ["wantedRows[1]", () => batch.wantedRows[1] = 0],
     ["wantedRows[7]", () => batch.wantedRows[7] = 8],
     ["sequence 0", () => batch.seqs[3] = 1],

@@ -26,6 +26,8 @@ export function makeBatch(
     ),
     starts: perGroup.map(() => ints(limits.rows)),
     sinks: perGroup.map(() => ints(limits.rows)),
+    firsts: perGroup.map(() => ints(limits.rows)),
+    backs: perGroup.map(() => ints(limits.rows)),
     wanted: 0,
     wantedRows: ints(limits.wanted),
     top: 0,
@@ -39,7 +41,7 @@ export function batchLengths(
   tableStride: number,
 ): number[] {
   const { rows, seqs, wanted } = limits;
-  const perGroup = [seqs * tableStride, rows, rows];
+  const perGroup = [seqs * tableStride, rows, rows, rows, rows];
   const lengths = [rows, rows, rows, wanted];
   for (let g = 0; g < groups; g++) lengths.push(...perGroup);
   return lengths;
@@ -65,6 +67,12 @@ export function checkBatch(
     );
     batch.sinks.forEach((sinks, g) =>
       within(`sinks[${g}][${row}]`, sinks[row]!, 0, Infinity)
+    );
+    batch.firsts.forEach((firsts, g) =>
+      within(`firsts[${g}][${row}]`, firsts[row]!, 0, batch.sinks[g]![row]!)
+    );
+    batch.backs.forEach((backs, g) =>
+      within(`backs[${g}][${row}]`, backs[row]!, 0, position)
     );
     // A row reads what earlier rows of its sequence write in the same step.
     if (row > 0 && seq === batch.seqs[row - 1]) {

@@ -131,8 +131,7 @@ function attention(
   if (t.qNorm !== undefined) rmsNorm(q, weight(t.qNorm), spec.normEps, q);
   if (t.kNorm !== undefined) rmsNorm(k, weight(t.kNorm), spec.normEps, k);
   const positions = batch.positions.subarray(0, rows);
-  const { factors: named } = layer.rope;
-  const factors = named === undefined ? undefined : weight(named);
+  const factors = factorsOf(pass, layer);
   rope(q, headDim, positions, layer.rope, factors);
   rope(k, headDim, positions, layer.rope, factors);
   const o = a.o.subarray(0, q.length);
@@ -173,11 +172,31 @@ function attendRows(
       position: batch.positions[row]!,
       start: batch.starts[group]![row]!,
       sink: batch.sinks[group]![row]!,
+      first: batch.firsts[group]![row]!,
     };
     const q = of(rows.q, row, layer.qHeads);
     const o = of(rows.o, row, layer.qHeads);
-    attend(blocksOf(row), visible, q, layer.attnScale, o);
+    const sinkQ = turnedBack(pass, layer, q, batch.backs[group]![row]!);
+    attend(blocksOf(row), visible, q, layer.attnScale, o, sinkQ);
   }
+}
+
+/** A row's queries as they were `back` positions earlier. */
+function turnedBack(
+  pass: Pass,
+  layer: LayerSpec,
+  q: Float32Array,
+  back: number,
+): Float32Array {
+  if (back === 0) return q;
+  const turned = q.slice(), positions = Int32Array.of(-back);
+  rope(turned, layer.headDim, positions, layer.rope, factorsOf(pass, layer));
+  return turned;
+}
+
+/** What divides the frequencies of a layer's rope, if anything does. */
+function factorsOf(pass: Pass, { rope }: LayerSpec): Float32Array | undefined {
+  return rope.factors === undefined ? undefined : pass.weight(rope.factors);
 }
 
 /** x += postNorm(down(activation(gate) * up)) of norm(x). */

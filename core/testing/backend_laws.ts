@@ -14,8 +14,8 @@ const VOCAB = 96;
 const HEADS = { qHeads: 4, kvHeads: 2, headDim: 32, ffn: 96 };
 
 /**
- * Layers with and without a window, so two groups; norms, shared heads and both
- * activations. Widths are multiples of 32, as packed weights want them.
+ * Layers with and without a window, so two groups; norms, shared heads, both
+ * activations and both ropes. Widths are multiples of 32, as packed weights want them.
  */
 const MODEL = randomModel({
   vocab: VOCAB,
@@ -26,7 +26,11 @@ const MODEL = randomModel({
   layers: [
     { ...HEADS, window: 6, activation: "gelu" },
     HEADS,
-    { ...HEADS, window: 6 },
+    {
+      ...HEADS,
+      window: 6,
+      rope: { style: "neighbours", base: 300, divide: 1, dims: 20 },
+    },
   ],
 });
 
@@ -130,6 +134,40 @@ export function backendLaws(
       if (from === 0) assert.deepEqual(logits, rows);
       else if (from >= 10) assert.notDeepEqual(row(logits, 4), row(rows, 4));
     }
+  });
+
+  law("sees sinks as from its reach", async (start) => {
+    const tokens = ids(38, 5), sink = 3;
+    const run = async (chunk: number, reach?: number) => {
+      const options = reach === undefined ? { sink } : { sink, reach };
+      const { driver } = await start({ ...BLOCKS, ...options });
+      const out = new Float32Array(tokens.length * VOCAB);
+      for (let from = 0; from < tokens.length; from += chunk) {
+        const part = tokens.slice(from, from + chunk);
+        const { logits } = await driver.step([{ seq: 0, from, ids: part }]);
+        out.set(logits, from * VOCAB);
+      }
+      return out;
+    };
+    const far = await run(5), near = await run(5, 20);
+    assert.ok(near.every(Number.isFinite));
+    assert.deepEqual(await run(5, tokens.length), far, "within reach");
+    assert.deepEqual(row(near, 0, 20), row(far, 0, 20));
+    for (let p = 20; p < tokens.length; p++) {
+      assert.notDeepEqual(row(near, p), row(far, p), `position ${p}`);
+    }
+    for (const chunk of [1, 7, 18, 38]) {
+      assert.deepEqual(await run(chunk, 20), near, `chunks of ${chunk}`);
+    }
+    // Rows that are turned back and rows that are not, in one step.
+    const { driver } = await start({ ...BLOCKS, sink, reach: 20 });
+    await driver.step([{ seq: 2, from: 0, ids: tokens.slice(0, 37) }]);
+    const { logits } = await driver.step([
+      { seq: 0, from: 0, ids: tokens.slice(0, 22) },
+      { seq: 2, from: 37, ids: tokens.slice(37) },
+    ]);
+    assert.deepEqual(row(logits, 0, 22), row(near, 0, 22));
+    assert.deepEqual(row(logits, 22), row(near, 37));
   });
 
   law("gives wanted rows alone, and their largest logits", async (start) => {

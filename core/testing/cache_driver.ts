@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { createCache, type KVCache } from "../cache.ts";
+import { createCache, type KVCache, type OpenOptions } from "../cache.ts";
 import type { Reservation, Work } from "../cache_types.ts";
 import type { CachePlan } from "../plan.ts";
 import type { Plugin } from "../plugin.ts";
@@ -31,22 +31,29 @@ export class CacheDriver {
   }
 
   /** Starts a sequence; what is cached of the prompt is its content. */
-  open(prompt: readonly number[]): SeqId {
-    const { seq, cached } = this.cache.open(prompt);
+  open(prompt: readonly number[], options: OpenOptions = {}): SeqId {
+    const { seq, cached } = this.cache.open(prompt, options);
     assert.ok(cached < Math.max(1, prompt.length));
     this.truth.set(seq, prompt.slice(0, cached));
     return seq;
   }
 
-  /** Appends in one step; false when there is no room. */
-  append(work: readonly Work[]): boolean {
+  /**
+   * Appends in one step; false when there is no room. `kept`: how many positions
+   * of each stay, default all.
+   */
+  append(work: readonly Work[], kept?: readonly number[]): boolean {
     const r = this.cache.reserve(work);
     if (!r.ok) {
       assert.ok(r.blocks > 0 && r.bytes > 0);
       return false;
     }
+    const before = work.map(({ seq }) => this.truth.get(seq)!.length);
     this.run(r, work);
-    this.cache.commit(r);
+    this.cache.commit(r, kept);
+    kept?.forEach((rows, i) => {
+      this.truth.get(work[i]!.seq)!.length = before[i]! + rows;
+    });
     return true;
   }
 
@@ -69,10 +76,10 @@ export class CacheDriver {
     }
   }
 
-  /** Forks a sequence and what it must hold. */
-  fork(seq: SeqId): SeqId {
-    const made = this.cache.fork(seq);
-    this.truth.set(made, [...this.truth.get(seq)!]);
+  /** Forks a sequence, at a length or whole, and what it must hold. */
+  fork(seq: SeqId, length?: number): SeqId {
+    const made = this.cache.fork(seq, length);
+    this.truth.set(made, this.truth.get(seq)!.slice(0, length));
     return made;
   }
 

@@ -54,6 +54,8 @@ export interface DriverOptions {
   readonly groups?: readonly WindowGroup[];
   /** Positions at the start that windowed layers go on seeing; default 0. */
   readonly sink?: number;
+  /** Positions from which on sinks are seen as from the last of them; default none. */
+  readonly reach?: number;
 }
 
 /**
@@ -131,6 +133,7 @@ export class Driver {
     this.groups.forEach((group, g) => {
       batch.starts[g]![row] = start(group, position);
       batch.sinks[g]![row] = group.window === undefined ? 0 : this.#sink;
+      batch.backs[g]![row] = this.#back(group, position);
     });
   }
 
@@ -147,6 +150,12 @@ export class Driver {
         if (table[b] === 0) table[b] = this.#take(group);
       }
     });
+  }
+
+  /** 0 where sinks and window meet: what is near keeps its distance. */
+  #back(group: WindowGroup, position: number): number {
+    if (start(group, position) <= this.#sink) return 0;
+    return Math.max(0, position - (this.#options.reach ?? Infinity) + 1);
   }
 
   get #sink(): number {

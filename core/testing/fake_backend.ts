@@ -77,6 +77,8 @@ export class FakeBackend implements Backend {
       tables: perGroup(() => new Uint32Array(seqs * tableStride)),
       starts: perGroup(() => new Int32Array(rows)),
       sinks: perGroup(() => new Int32Array(rows)),
+      firsts: perGroup(() => new Int32Array(rows)),
+      backs: perGroup(() => new Int32Array(rows)),
       wanted: 0,
       wantedRows: new Int32Array(wanted),
       top: 0,
@@ -150,9 +152,11 @@ export class FakeBackend implements Backend {
     const end = this.batch.positions[row]! + 1;
     const sink = this.batch.sinks[g]![row]!;
     const start = this.batch.starts[g]![row]!;
+    const first = this.batch.firsts[g]![row]!;
+    const back = this.batch.backs[g]![row]!;
     let hash = before;
     for (let p = 0; p < end; p++) {
-      if (p >= sink && p < start) continue;
+      if ((p < first || p >= sink) && p < start) continue;
       for (let l = 0; l < layers.length; l++) {
         const cell = this.#cell(row, g, p, l);
         if (cell.getInt32(0) !== p) {
@@ -162,7 +166,8 @@ export class FakeBackend implements Backend {
             }`,
           );
         }
-        hash = mix(hash, layers[l]!, p, cell.getInt32(4));
+        const seenAt = p < sink ? p + back : p;
+        hash = mix(hash, layers[l]!, seenAt, cell.getInt32(4));
       }
     }
     return hash;
@@ -177,9 +182,17 @@ export function fakeNext(
 ): number {
   let hash = 0;
   for (const g of plan.groups) {
-    for (const r of visible(g.retention, length - 1)) {
+    const ranges = visible(g.retention, length - 1);
+    let recent = length;
+    for (const r of ranges.toReversed()) if (r.end >= recent) recent = r.start;
+    const reach = Math.min(...g.retention.map((r) => r.reach ?? Infinity));
+    const back = Math.max(0, length - reach);
+    for (const r of ranges) {
       for (let p = r.start; p < r.end; p++) {
-        for (const layer of g.layers) hash = mix(hash, layer, p, tokens[p]!);
+        const seenAt = p < recent ? p + back : p;
+        for (const layer of g.layers) {
+          hash = mix(hash, layer, seenAt, tokens[p]!);
+        }
       }
     }
   }

@@ -21,9 +21,14 @@ export function fakeModel(layers: number): ModelShape {
 }
 
 /** A query sees itself and the `window - 1` before it, and the first `sinks`. */
-export function windowRetention(window: number, sinks = 0): Retention {
+export function windowRetention(
+  window: number,
+  sinks = 0,
+  reach: number | undefined = undefined,
+): Retention {
   return {
     id: `window/${window}/${sinks}`,
+    ...(reach === undefined ? {} : { reach }),
     visible: (q) => [
       { start: 0, end: Math.min(sinks, Math.max(0, q + 1 - window)) },
       { start: Math.max(0, q + 1 - window), end: q + 1 },
@@ -52,13 +57,14 @@ export function windowPlugin(
   window: number,
   sinks?: number,
   layers?: (l: LayerShape) => boolean,
+  reach?: number,
 ): Plugin {
   return {
     name: `window-${window}-${sinks ?? 0}`,
     setup: (host) =>
       host.provide(
         "retention",
-        windowRetention(window, sinks),
+        windowRetention(window, sinks, reach),
         layers ? { layers } : {},
       ),
   };

@@ -19,6 +19,8 @@ export interface SchedulerDriverOptions extends FakeOptions {
   readonly tableStride?: number;
   /** Ends a request after this token. */
   readonly stop?: number;
+  /** The clock of deadlines. */
+  readonly now?: () => number;
 }
 
 /** A scheduler, its cache and its backend. */
@@ -50,6 +52,7 @@ export class SchedulerDriver {
       maxRows: rows,
       maxSeqs: seqs,
       maxWanted: wanted,
+      ...(options.now === undefined ? {} : { now: options.now }),
     });
     this.#stop = options.stop ?? -1;
   }
@@ -68,7 +71,14 @@ export class SchedulerDriver {
         this.rows.set(e.request.id, given);
       }
       if (!e.samples) continue;
-      const token = next[e.row + e.rows - 1]!;
+      const last = e.row + e.rows - 1 - e.drafts;
+      let token = next[last]!;
+      while (
+        plan.accepted[i]! < e.drafts && token !== this.#stop &&
+        token === e.guess(plan.accepted[i]!)
+      ) {
+        token = next[last + ++plan.accepted[i]!]!;
+      }
       plan.sampled[i] = token;
       if (token === this.#stop) plan.stops[i] = 1;
     }

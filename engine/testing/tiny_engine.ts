@@ -16,7 +16,7 @@ import { createWasm, type WasmBackend } from "../../wasm/backend.ts";
 import { Engine } from "../engine.ts";
 import { load } from "../load.ts";
 import type { LoadOptions } from "../options.ts";
-import { modelWindows } from "../windows.ts";
+import { pluginsFor } from "../plugins.ts";
 
 /** Loads the model as a user would; every step's books are checked. */
 export function tinyEngine(
@@ -47,7 +47,7 @@ export function openEngine(): Promise<{
     const compiled = await compilePlan({
       model: modelShape(spec),
       backend,
-      plugins: [modelWindows(spec)],
+      plugins: pluginsFor(spec, []),
     });
     const { plan } = compiled;
     backend.bind(plan.groups, context);

@@ -31,10 +31,13 @@ export interface Architecture {
   readonly refuses: readonly string[];
 }
 
-/** Windowed layers: all but each `period`-th, unless the file says otherwise. */
+/** Windowed layers: all, or all but each `period`-th, unless the file says otherwise. */
 export interface WindowPattern {
   /** Layer i sees everything where i + 1 is a multiple of this. */
-  readonly period: number;
-  /** Rotation base of windowed layers, which have no position scaling. */
-  readonly ropeBase: number;
+  readonly period?: number;
+  /**
+   * Rotation base of windowed layers, which then have no position scaling. Without
+   * it they rotate like the others.
+   */
+  readonly ropeBase?: number;
 }

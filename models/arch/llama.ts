@@ -1,6 +1,6 @@
 /**
- * Llama and the many models stored as Llama: SmolLM, TinyLlama, Mistral
- * without its window, Llama 3.
+ * Llama and the many models stored as Llama: SmolLM, TinyLlama, Mistral with the
+ * window of its first version in every layer, Llama 3.
  *
  * @module
  */
@@ -16,10 +16,9 @@ export const llama: Architecture = {
   postNorm: false,
   ropeFactors: true,
   partialRope: false,
-  windows: undefined,
+  windows: {},
   refuses: [
     "expert_count",
-    "attention.sliding_window",
     "nextn_predict_layers",
   ],
 };

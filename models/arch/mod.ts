@@ -140,12 +140,14 @@ function layersOf(
       headDim,
       ffn: ffn[layer]!,
       window,
-      rope: window === undefined ? full : {
-        style: full.style,
-        base: meta.positive("rope.freq_base_swa", arch.windows!.ropeBase),
-        divide: 1,
-        dims: full.dims,
-      },
+      rope: window === undefined || arch.windows?.ropeBase === undefined
+        ? full
+        : {
+          style: full.style,
+          base: meta.positive("rope.freq_base_swa", arch.windows.ropeBase),
+          divide: 1,
+          dims: full.dims,
+        },
       attnScale: meta.isSet("attention.scale")
         ? meta.positive("attention.scale")
         : 1 / Math.sqrt(count === arch.scaleByHiddenAt ? hidden / q : headDim),
@@ -234,6 +236,7 @@ function windowsOf(
   const window = meta.count(key);
   const patternKey = "attention.sliding_window_pattern";
   const pattern = meta.get(patternKey) ?? arch.windows.period;
+  if (pattern === undefined) return none.map(() => window);
   if (isArray(pattern)) {
     if (pattern.length !== count) {
       meta.fail(

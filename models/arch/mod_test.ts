@@ -82,6 +82,15 @@ Deno.test("modelSpec() reads linear scaling by its new and its old key", async (
   assert.equal(none.layers[0]!.rope.divide, 1);
 });
 
+Deno.test("modelSpec() gives every layer of a llama the window its file asks for", async () => {
+  const spec = await specOf(
+    tinyLlama(set("attention.sliding_window", VALUE.U32, 16)),
+  );
+  const plain = await specOf(tinyLlama());
+  assert.deepEqual(spec.layers.map((l) => l.window), [16]);
+  assert.deepEqual(spec.layers[0]!.rope, plain.layers[0]!.rope);
+});
+
 Deno.test("modelSpec() accepts zeros where a feature is off", async () => {
   await specOf(tinyLlama({
     ...set("expert_count", VALUE.U32, 0),
@@ -94,11 +103,6 @@ const REFUSED: readonly [string, WrittenFile, RegExp][] = [
     "experts",
     tinyLlama(set("expert_count", VALUE.U32, 8)),
     /expert_count" is 8/,
-  ],
-  [
-    "a window",
-    tinyLlama(set("attention.sliding_window", VALUE.U32, 16)),
-    /"llama\.attention\.sliding_window" is 16, which is not supported/,
   ],
   [
     "another rope scaling",
@@ -210,7 +214,7 @@ fixtureTest(
     for (const { model, architecture, config } of models) {
       const file = await openGguf(new URL(model, index).pathname);
       const supported = architecture === "gemma3" ||
-        architecture === "llama" && !config["window"] && !config["experts"];
+        architecture === "llama" && !config["experts"];
       if (!supported) {
         assert.throws(() => modelSpec(file), ModelError, model);
         continue;

@@ -15,6 +15,20 @@
 // A query's arithmetic depends on nothing but its own position: its splits start
 // at fixed positions, positions it cannot see weigh exactly 0, and partial results
 // merge in ascending order whether one worker held them all or many.
+//
+// A worker's scratch, in floats; "queries" are a tile's, whole quads:
+//
+// ```text
+//  qt     queries × D            queries, [quad][D]{ 4 queries }
+//  qb     queries × D            the same turned back, where the tile needs it
+//  sc     queries × SPLIT        scores, then softmax weights
+//  some   4 × SPLIT              scores of a quad with sinks, before they are chosen
+//  o      queries × D            sums of a split
+//  st     queries × 2            { m, l } of a split
+//  acc    queries × (4 + D)      { m, l, -, -, o [D] } of all splits so far
+//  turns  D                      cosines and sines of one angle
+//  kf     D × SPLIT              K or V as f32
+// ```
 import { HALF_SCALE } from "./lanes";
 import {
   scoreFloat,
@@ -24,6 +38,7 @@ import {
   weighFloat,
   weighHalf,
 } from "./scores";
+import { scoreSinks, turnBack } from "./sinks";
 import { EMPTY, finish, fold, soften } from "./softmax";
 
 @unmanaged
@@ -62,10 +77,20 @@ export class Attend {
   /** Partial results: [row][head][split]{ m, l, -, -, o [D] }. */
   partial: usize;
   splits: i32;
-  rows: usize;
+  /** By how many positions each row's queries are turned back for its sinks. */
+  backs: usize;
+  /** Tables of the layer's rope, as Angles has them; flags say which values pair. */
+  coarse: usize;
+  fine: usize;
+  half: usize;
+  /** Sinks begin here, by row. */
+  firsts: usize;
 }
 
-/** One split of one tile and head: states to `st` {m, l}[query], sums to `o` [query][D]. */
+/**
+ * One split of one tile and head: states to `st` {m, l}[query], sums to `o` [query][D].
+ * `qb` is 0 where no query is turned back for a position of this split.
+ */
 function split(
   a: Attend,
   row: i32,
@@ -73,7 +98,9 @@ function split(
   head: i32,
   from: i32,
   qt: usize,
+  qb: usize,
   sc: usize,
+  some: usize,
   kf: usize,
   st: usize,
   o: usize,
@@ -81,11 +108,12 @@ function split(
   const dim = a.dim, group = a.group, nq = rows * group;
   const quads = (nq + 3) >> 2, half = a.size == 2, many = quads > 1;
   const last = load<i32>(a.positions + (<usize> (row + rows - 1) << 2));
-  let start = i32.MAX_VALUE, sink = 0;
+  let start = i32.MAX_VALUE, sink = 0, first = i32.MAX_VALUE;
   for (let r = 0; r < rows; r++) {
-    const i = <usize> (row + r) << 2;
+    const i = <usize> (row + r) << 2, end = load<i32>(a.sinks + i);
     start = min(start, load<i32>(a.starts + i));
-    sink = max(sink, load<i32>(a.sinks + i));
+    sink = max(sink, end);
+    if (end > 0) first = min(first, load<i32>(a.firsts + i));
   }
   const to = min(from + SPLIT, last + 1);
   const table = a.table +
@@ -109,6 +137,10 @@ function split(
       else scoreFloat(n, q, k, dim, s);
     }
   }
+  if (qb) {
+    const end = min(sink, to);
+    scoreSinks(a, row, rows, from, end, table, place, qb, sc, some, kf);
+  }
   const count = (to - from + 3) & ~3;
   for (let i = 0; i < nq; i++) {
     const r = <usize> (row + i / group) << 2;
@@ -116,6 +148,7 @@ function split(
       sc + (<usize> (i * SPLIT) << 2),
       from,
       count,
+      load<i32>(a.firsts + r),
       load<i32>(a.sinks + r),
       load<i32>(a.starts + r),
       load<i32>(a.positions + r),
@@ -126,24 +159,22 @@ function split(
   memory.fill(o, 0, <usize> (quads * 4 * dim) << 2);
   for (let t = from; t < to;) {
     const end = min(to, t - t % tokens + tokens);
-    if (t >= sink && end <= start) {
-      t = end;
-      continue;
-    }
     // Positions nobody sees may lie in released blocks, or hold anything at all.
-    const first = t >= sink ? max(t, start) : t;
-    const stop = t < sink && end < start ? min(end, max(sink, t)) : end;
-    let v = <usize> load<u32>(table + (<usize> (first / tokens) << 2)) + place + vHead +
-      <usize> (first % tokens) * dim * a.size;
-    if (half && many) {
-      spreadHalves(v, kf, <usize> (stop - first) * dim);
-      v = kf;
-    }
-    for (let j = 0; j < quads; j++) {
-      const p = sc + (<usize> (j * SPLIT * 4 + first - from) << 2);
-      const n = min(4, nq - j * 4), sum = o + (<usize> (j * 4 * dim) << 2);
-      if (half && !many) weighHalf(n, p, v, dim, stop - first, sum);
-      else weighFloat(n, p, v, dim, stop - first, sum);
+    const begin = t >= start ? t : t < sink ? max(t, first) : max(t, start);
+    const stop = t < sink && end < start ? min(end, sink) : end;
+    if (begin < stop && (t < sink || end > start)) {
+      let v = <usize> load<u32>(table + (<usize> (begin / tokens) << 2)) + place +
+        vHead + <usize> (begin % tokens) * dim * a.size;
+      if (half && many) {
+        spreadHalves(v, kf, <usize> (stop - begin) * dim);
+        v = kf;
+      }
+      for (let j = 0; j < quads; j++) {
+        const p = sc + (<usize> (j * SPLIT * 4 + begin - from) << 2);
+        const n = min(4, nq - j * 4), sum = o + (<usize> (j * 4 * dim) << 2);
+        if (half && !many) weighHalf(n, p, v, dim, stop - begin, sum);
+        else weighFloat(n, p, v, dim, stop - begin, sum);
+      }
     }
     t = end;
   }
@@ -183,24 +214,28 @@ export function attend(
     const rows = load<i32>(a.tiles + (<usize> t << 3), 4);
     const nq = rows * group, pad = (nq + 3) & ~3;
     const last = load<i32>(a.positions + (<usize> (row + rows - 1) << 2));
-    let start = i32.MAX_VALUE, sink = 0;
+    let start = i32.MAX_VALUE, sink = 0, back = 0;
     for (let r = 0; r < rows; r++) {
       const i = <usize> (row + r) << 2;
       start = min(start, load<i32>(a.starts + i));
       sink = max(sink, load<i32>(a.sinks + i));
+      back = max(back, load<i32>(a.backs + i));
     }
     const qt = a.scratch + <usize> thread * a.scratchBytes;
-    const sc = qt + (<usize> (pad * dim) << 2);
-    const o = sc + (<usize> (pad * SPLIT) << 2);
+    const qb = qt + (<usize> (pad * dim) << 2);
+    const sc = qb + (<usize> (pad * dim) << 2);
+    const some = sc + (<usize> (pad * SPLIT) << 2);
+    const o = some + (SPLIT << 4);
     const st = o + (<usize> (pad * dim) << 2);
     const acc = st + (<usize> pad << 3);
-    const kf = acc + <usize> pad * line;
+    const turns = acc + <usize> pad * line;
+    const kf = turns + (<usize> dim << 2);
     for (let h = 0; h < a.kvHeads; h++) {
       if (!spread) {
         if (unit++ != mine) continue;
         mine = atomic.add<i32>(next, 1);
       }
-      let ready = false;
+      let ready = false, turned = false;
       for (let s = 0; s * SPLIT <= last; s++) {
         if (!sees(sink, start, s * SPLIT)) continue;
         if (spread) {
@@ -219,7 +254,12 @@ export function attend(
           }
           ready = true;
         }
-        split(a, row, rows, h, s * SPLIT, qt, sc, kf, st, o);
+        const sinks = back > 0 && s * SPLIT < sink;
+        if (sinks && !turned) {
+          turnBack(a, row, rows, qt, qb, turns);
+          turned = true;
+        }
+        split(a, row, rows, h, s * SPLIT, qt, sinks ? qb : 0, sc, some, kf, st, o);
         for (let i = 0; i < nq; i++) {
           const from = o + (<usize> (i * dim) << 2), state = st + (<usize> i << 3);
           if (spread) {

@@ -21,6 +21,7 @@ export function soften(
   s: usize,
   first: i32,
   count: i32,
+  sinkFirst: i32,
   sink: i32,
   start: i32,
   position: i32,
@@ -34,12 +35,15 @@ export function soften(
   } else {
     const none = top, four = i32x4.splat(4);
     const vSink = i32x4.splat(sink), vStart = i32x4.splat(start);
-    const vPos = i32x4.splat(position);
+    const vPos = i32x4.splat(position), vFirst = i32x4.splat(sinkFirst);
     let index = i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3));
     for (let p = s; p < end; p += 16) {
       const seen = v128.and(
         i32x4.le_s(index, vPos),
-        v128.or(i32x4.ge_s(index, vStart), i32x4.lt_s(index, vSink)),
+        v128.or(
+          i32x4.ge_s(index, vStart),
+          v128.and(i32x4.lt_s(index, vSink), i32x4.ge_s(index, vFirst)),
+        ),
       );
       const x = v128.bitselect(v128.load(p), none, seen);
       v128.store(p, x);

@@ -38,7 +38,7 @@ export class Turn {
 
 /** Neighbouring values turn together instead of halves. */
 // @ts-ignore: decorator
-@inline const NEIGHBOURS = 2;
+@inline export const NEIGHBOURS = 2;
 
 function turnHead(a: Turn, p: usize, t: usize, factor: f32): void {
   const half = <usize> a.dims >> 1;
@@ -140,18 +140,28 @@ export class Angles {
   rows: usize;
 }
 
-/** cos(a + b) and sin(a + b) from both parts, in f64, rounded once. */
+/** cos(a + b) and sin(a + b) of a position's parts, in f64, rounded once. */
+export function anglesOf(
+  coarse: usize,
+  fine: usize,
+  half: usize,
+  position: i32,
+  out: usize,
+): void {
+  let u = coarse + <usize> (position >> 6) * (half << 4);
+  let v = fine + <usize> (position & 63) * (half << 4);
+  for (const end = out + (half << 3); out < end; u += 16, v += 16, out += 8) {
+    const c = load<f64>(u), s = load<f64>(u, 8);
+    const d = load<f64>(v), t = load<f64>(v, 8);
+    store<f32>(out, <f32> (c * d - s * t));
+    store<f32>(out, <f32> (s * d + c * t), 4);
+  }
+}
+
 export function angleRows(a: Angles, from: i32, to: i32): void {
   for (let r = from; r < to; r++) {
-    const p = <usize> load<i32>(a.positions + (<usize> r << 2));
-    let u = a.coarse + (p >> 6) * (a.half << 4);
-    let v = a.fine + (p & 63) * (a.half << 4);
-    let out = a.out + <usize> r * (a.half << 3);
-    for (let i: usize = 0; i < a.half; i++, u += 16, v += 16, out += 8) {
-      const c = load<f64>(u), s = load<f64>(u, 8);
-      const d = load<f64>(v), t = load<f64>(v, 8);
-      store<f32>(out, <f32> (c * d - s * t));
-      store<f32>(out, <f32> (s * d + c * t), 4);
-    }
+    const position = load<i32>(a.positions + (<usize> r << 2));
+    const out = a.out + <usize> r * (a.half << 3);
+    anglesOf(a.coarse, a.fine, a.half, position, out);
   }
 }

@@ -1,0 +1,54 @@
+/**
+ * Memory strategies that the command line asks for.
+ *
+ * @module
+ */
+import {
+  cpuOffload,
+  pagedAttention,
+  parseBytes,
+  type Plugin,
+  prefixCache,
+  promptLookup,
+  slidingWindow,
+} from "../mod.ts";
+import { UsageError } from "./host.ts";
+
+/** Options of the group "plugins", as they are read. */
+export interface PluginOptions {
+  readonly blockTokens?: number;
+  readonly window?: number;
+  readonly sinks?: number;
+  readonly lookup?: boolean;
+  readonly offload?: string;
+}
+
+/**
+ * The default plugins and those asked for; undefined where none are. Throws a
+ * UsageError for values that a plugin refuses.
+ */
+export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
+  if (Object.keys(o).length === 0) return undefined;
+  const { blockTokens, window, sinks, offload } = o;
+  if (sinks !== undefined && window === undefined) {
+    throw new UsageError(
+      'Cannot use "--sinks" alone: "--window" is wanted too',
+    );
+  }
+  try {
+    return [
+      pagedAttention(blockTokens === undefined ? {} : { blockTokens }),
+      prefixCache(),
+      ...window === undefined
+        ? []
+        : [slidingWindow({ window, ...sinks === undefined ? {} : { sinks } })],
+      ...o.lookup ? [promptLookup()] : [],
+      ...offload === undefined
+        ? []
+        : [cpuOffload({ bytes: parseBytes(offload) })],
+    ];
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+}

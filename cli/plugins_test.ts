@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { UsageError } from "./host.ts";
+import { pluginsOf } from "./plugins.ts";
+
+Deno.test("pluginsOf() leaves the default where nothing is asked for", () => {
+  assert.equal(pluginsOf({}), undefined);
+});
+
+Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
+  const names = (o: Parameters<typeof pluginsOf>[0]) =>
+    pluginsOf(o)!.map((p) => p.name);
+  assert.deepEqual(names({ window: 100, sinks: 4 }), [
+    "paged-attention",
+    "prefix-cache",
+    "sliding-window-100-4",
+  ]);
+  assert.deepEqual(names({ lookup: true, offload: "1MiB", blockTokens: 32 }), [
+    "paged-attention",
+    "prefix-cache",
+    "prompt-lookup",
+    "cpu-offload",
+  ]);
+});
+
+Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
+  for (
+    const [options, message] of [
+      [{ window: 0 }, /"window" 0/],
+      [{ window: 3, sinks: 4 }, /"sinks" 4/],
+      [{ sinks: 4 }, /"--window" is wanted too/],
+      [{ offload: "much" }, /"much"/],
+    ] as const
+  ) {
+    assert.throws(
+      () => pluginsOf(options),
+      (e) => e instanceof UsageError && message.test(e.message),
+    );
+  }
+});

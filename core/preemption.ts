@@ -1,0 +1,94 @@
+/**
+ * Taking memory from requests that run, and what that costs.
+ *
+ * A request that gives way is either swapped, its blocks moved to a tier below, or
+ * dropped, its blocks computed again later; by default whichever takes less time,
+ * by what both took of late.
+ *
+ * @module
+ */
+import type { KVCache } from "./cache.ts";
+import { insert, remove, type RequestState } from "./request_state.ts";
+
+/** How a request's blocks are given up; "auto": by cost. */
+export type GiveWay = "swap" | "drop" | "auto";
+
+/** What a row is taken to cost until steps were timed, and how many rows tell. */
+const ROW_SECONDS = 0.002;
+const MANY_ROWS = 16;
+
+/** Moves requests from running back to waiting. Both lists ascend by arrival. */
+export class Preemption {
+  /** Preemptions, and how many of them were swaps. */
+  preempted = 0;
+  swapped = 0;
+  readonly #cache: KVCache;
+  readonly #waiting: RequestState[];
+  readonly #running: RequestState[];
+  /** Seconds that one row took, of late, in steps with many. */
+  #rowSeconds = ROW_SECONDS;
+
+  constructor(
+    cache: KVCache,
+    waiting: RequestState[],
+    running: RequestState[],
+  ) {
+    this.#cache = cache;
+    this.#waiting = waiting;
+    this.#running = running;
+  }
+
+  /** Notes how long a step took. */
+  timed(rows: number, seconds: number): void {
+    if (rows < MANY_ROWS) return;
+    this.#rowSeconds += (seconds / rows - this.#rowSeconds) / 8;
+  }
+
+  /**
+   * Who gives way; never the oldest that has something to compute, so that somebody
+   * always comes to an end.
+   */
+  victim(): RequestState {
+    const oldest = this.#running.find((s) => !s.held);
+    const others = this.#running.filter((s) => s !== oldest);
+    const chosen = this.#cache.plan.admission.victim(
+      others.map((s) => s.request),
+    );
+    return others.find((s) => s.request === chosen) ?? others.at(-1)!;
+  }
+
+  /** Takes a running request's memory; it waits. */
+  giveWay(s: RequestState, how: GiveWay): void {
+    const swap = how === "auto"
+      ? this.#cache.swapSeconds(s.seq!) < s.computed * this.#rowSeconds
+      : how === "swap";
+    if (swap && this.#cache.swapOut(s.seq!)) this.swapped++;
+    else this.#forget(s);
+    s.leaving = undefined;
+    this.preempted++;
+    remove(this.#running, s);
+    insert(this.#waiting, s);
+    this.#cache.emit({ type: "preempt", id: s.request.id });
+  }
+
+  /**
+   * Gives up what swapped requests still hold on the device, as they shared it;
+   * false where there is nothing.
+   */
+  forgetSwapped(): boolean {
+    let any = false;
+    for (const s of this.#waiting) {
+      if (s.seq === undefined) continue;
+      this.#forget(s);
+      any = true;
+    }
+    return any;
+  }
+
+  /** Its blocks have to be computed again. */
+  #forget(s: RequestState): void {
+    this.#cache.close(s.seq!);
+    s.seq = undefined;
+    s.computed = 0;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Blocks in the places below the device's memory.
+ *
+ * A block is copied down whole, in the backend's own format, its parts one after
+ * another. What a tier cannot give back is lost, never wrong: whoever wants it
+ * computes it again.
+ *
+ * @module
+ */
+import type { DeviceMemory } from "./backend.ts";
+import type { BlockStore } from "./block_store.ts";
+import type { LedgerLine } from "./ledger.ts";
+import type { Tier } from "./slots.ts";
+import type { BlockId, MaybePromise } from "./types.ts";
+
+/** Where one block is. */
+interface Place {
+  readonly tier: number;
+  /** What the tier calls it: a name is never used again, blocks' ids are. */
+  readonly name: BlockId;
+  readonly bytes: number;
+  /** Until the tier has it. */
+  put: Promise<void> | undefined;
+  /** The tier did not take it after all. */
+  failed: boolean;
+}
+
+/** The tiers of one cache, and which blocks they hold. */
+export class Tiers {
+  readonly #tiers: readonly Tier[];
+  readonly #memory: DeviceMemory;
+  readonly #places = new Map<number, Place>();
+  readonly #used: Float64Array;
+  readonly #peaks: Float64Array;
+  #names = 0;
+  /** Blocks moved, down and up. */
+  moves = 0;
+  /** Of a copy in one direction, measured; 1 GB/s until something was. */
+  secondsPerByte = 1e-9;
+
+  constructor(tiers: readonly Tier[], memory: DeviceMemory) {
+    this.#tiers = tiers;
+    this.#memory = memory;
+    this.#used = new Float64Array(tiers.length);
+    this.#peaks = new Float64Array(tiers.length);
+  }
+
+  /** Whether blocks of these sizes fit below, the first of them first. */
+  takes(sizes: Iterable<number>): boolean {
+    const left = this.#tiers.map((t, i) => t.capacity - this.#used[i]!);
+    for (const bytes of sizes) {
+      const tier = left.findIndex((room) => room >= bytes);
+      if (tier < 0) return false;
+      left[tier]! -= bytes;
+    }
+    return true;
+  }
+
+  /** Copies a block down; false where no tier has room. */
+  put(id: number, store: BlockStore): boolean {
+    const bytes = store.blockBytes(id);
+    const tier = this.#tiers.findIndex((t, i) =>
+      t.capacity - this.#used[i]! >= bytes
+    );
+    if (tier < 0) return false;
+    const started = performance.now();
+    const copy = new Uint8Array(bytes);
+    let at = 0;
+    for (const span of store.spans(id)) {
+      const out = copy.subarray(at, at += span.bytes);
+      if (this.#memory.read(span, out) instanceof Promise) return false;
+    }
+    const name = ++this.#names as BlockId;
+    const place: Place = { tier, name, bytes, put: undefined, failed: false };
+    const fail = (): void => void (place.failed = true);
+    try {
+      const put = this.#tiers[tier]!.put(name, copy);
+      if (put instanceof Promise) {
+        place.put = put.catch(fail).finally(() => place.put = undefined);
+      }
+    } catch {
+      fail();
+    }
+    this.#places.set(id, place);
+    this.#used[tier]! += bytes;
+    this.#peaks[tier] = Math.max(this.#peaks[tier]!, this.#used[tier]!);
+    this.moves++;
+    if (place.put === undefined) this.#measure(bytes, started);
+    return true;
+  }
+
+  /** Copies a block up to where `store` has a place for it; false: it is lost. */
+  get(id: number, store: BlockStore): MaybePromise<boolean> {
+    const place = this.#places.get(id);
+    if (place === undefined) return false;
+    if (place.put !== undefined) {
+      return place.put.then(() => this.get(id, store));
+    }
+    if (place.failed) return false;
+    const started = performance.now();
+    const out = new Uint8Array(place.bytes);
+    const land = (found: "ok" | "lost"): boolean => {
+      if (found !== "ok") return false;
+      let at = 0;
+      for (const span of store.spans(id)) {
+        this.#memory.write(span, out.subarray(at, at += span.bytes));
+      }
+      this.#measure(place.bytes, started);
+      this.drop(id);
+      this.moves++;
+      return true;
+    };
+    try {
+      const found = this.#tiers[place.tier]!.get(place.name, out);
+      return found instanceof Promise
+        ? found.then(land, () => false)
+        : land(found);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Forgets a block; nothing happens when it is not here. */
+  drop(id: number): void {
+    const place = this.#places.get(id);
+    if (place === undefined) return;
+    this.#places.delete(id);
+    this.#used[place.tier]! -= place.bytes;
+    const tier = this.#tiers[place.tier]!;
+    if (place.put === undefined) tier.drop(place.name);
+    else place.put.then(() => tier.drop(place.name));
+  }
+
+  /** Bytes by tier. */
+  stat(): { id: string; used: number; capacity: number }[] {
+    return this.#tiers.map(({ id, capacity }, i) => ({
+      id,
+      used: this.#used[i]!,
+      capacity,
+    }));
+  }
+
+  /** For the ledger. */
+  lines(): LedgerLine[] {
+    return this.#tiers.map(({ id }, i) => ({
+      tier: id,
+      owner: "kv",
+      component: "blocks",
+      bytes: this.#used[i]!,
+      peak: this.#peaks[i]!,
+    }));
+  }
+
+  /** Recounts; `away` are the blocks that are to be here. */
+  check(away: ReadonlySet<number>): void {
+    const used = new Float64Array(this.#tiers.length);
+    for (const [id, place] of this.#places) {
+      if (!away.has(id)) {
+        throw new Error(`Cache check: block ${id} is in a tier and not away`);
+      }
+      used[place.tier]! += place.bytes;
+    }
+    for (const id of away) {
+      if (this.#places.has(id)) continue;
+      throw new Error(`Cache check: block ${id} is away and in no tier`);
+    }
+    used.forEach((bytes, i) => {
+      if (bytes === this.#used[i] && bytes <= this.#tiers[i]!.capacity) return;
+      throw new Error(
+        `Cache check: tier "${this.#tiers[i]!.id}" has ${
+          this.#used[i]
+        } bytes, recounted ${bytes} of ${this.#tiers[i]!.capacity}`,
+      );
+    });
+  }
+
+  #measure(bytes: number, started: number): void {
+    const now = (performance.now() - started) / 1000 / bytes;
+    this.secondsPerByte += (now - this.secondsPerByte) / 8;
+  }
+}
