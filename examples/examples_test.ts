@@ -7,11 +7,15 @@ const EXAMPLES: Readonly<Record<string, RegExp>> = {
   "chat.ts": /\n\d+ tokens, [\d.]+\/s\n$/,
   "parallel.ts":
     /^"Once upon a time[^\n]*"\n(?:"[^\n]*"\n){3}[\d.]+ tokens\/s together\n$/,
+  "branches.ts":
+    /^three answers, [12] begun as forks\n(?:"[^\n]*"\n){3}Its source\? \d+ of \d+ tokens were there\nIts end\? [1-9]\d* of \d+ tokens were there\n$/,
+  "plugin.ts":
+    /^0 of \d+ tokens found, unseen\n[1-9]\d* of \d+ tokens found\n(?:[a-z]+ \d+\n)+$/,
   "logits.ts": /^(?: *\d+\.\d\d % {2}"[^\n]*"\n){5}$/,
   "abort.ts":
     /^stopped by AbortError after \d+ tokens\nleft the loop after \d+ characters\n$/,
   "memory.ts":
-    /while it answers\n[^]*device\/kv +group 0 +[1-9]\d* [^]*after the answer\n[^]*device\/kv +group 0 +0 [^]*cache plan/,
+    /while it answers\n[^]*device\/kv +group 0 +[1-9]\d* [^]*after the answer[^]*device\/kv +group 0 +[1-9]\d* [^]*given up\n[^]*device\/kv +group 0 +0 [^]*cache plan/,
 };
 
 for (const [name, printed] of Object.entries(EXAMPLES)) {

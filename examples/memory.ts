@@ -37,5 +37,7 @@ for await (const part of engine.generate(request)) {
   if (!shown && part.tokens.length > 0) print("while it answers");
   shown = true;
 }
-print("after the answer");
+print("after the answer, whose blocks stay to be found again");
+engine.cache.evictIdle();
+print("when they were given up");
 console.log(`\n${engine.plan.explain()}`);
