@@ -9,9 +9,7 @@
  */
 import type { KVCache } from "./cache.ts";
 import { insert, remove, type RequestState } from "./request_state.ts";
-
-/** How a request's blocks are given up; "auto": by cost. */
-export type GiveWay = "swap" | "drop" | "auto";
+import type { GiveWay } from "./scheduler_types.ts";
 
 /** What a row is taken to cost until steps were timed, and how many rows tell. */
 const ROW_SECONDS = 0.002;

@@ -3,8 +3,12 @@
  *
  * @module
  */
-import type { GiveWay } from "./preemption.ts";
-import type { Finished, FinishReason, GenRequest } from "./scheduler_types.ts";
+import type {
+  Finished,
+  FinishReason,
+  GenRequest,
+  GiveWay,
+} from "./scheduler_types.ts";
 import type { Miss } from "./slots.ts";
 import type { SeqId } from "./types.ts";
 

@@ -23,13 +23,14 @@
 import type { KVCache } from "./cache.ts";
 import type { Shortfall } from "./cache_types.ts";
 import { add, fits, measure, ordered, originOf, start } from "./admit.ts";
-import { type GiveWay, Preemption } from "./preemption.ts";
+import { Preemption } from "./preemption.ts";
 import { checkRequest, joinFamily } from "./request_checks.ts";
 import { insert, remove, RequestState } from "./request_state.ts";
 import type {
   Finished,
   FinishReason,
   GenRequest,
+  GiveWay,
   SchedulerStat,
   StepPlan,
 } from "./scheduler_types.ts";

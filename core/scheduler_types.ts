@@ -93,6 +93,12 @@ export interface StepPlan {
   readonly holds: Uint8Array;
 }
 
+/**
+ * How a request's memory is taken: "swap" moves its blocks to a tier, "drop" gives
+ * them up, to be computed again; "auto" does what costs less.
+ */
+export type GiveWay = "swap" | "drop" | "auto";
+
 /** Why a request ended. */
 export type FinishReason =
   | "stop"
