@@ -208,7 +208,9 @@ export class BlockStore {
     }
     this.idle++;
     this.idleBytes += this.pools[this.#groups[id]!]!.slotBytes;
-    this.#plan.evict.touch(id as BlockId);
+    const { evict } = this.#plan;
+    evict.touch(id as BlockId);
+    while (this.idleBytes > (evict.mostBytes ?? Infinity) && this.evict());
   }
 
   /** The block is full. With a key that the index lacks, it can be found by it. */

@@ -168,6 +168,8 @@ export interface Miss {
 
 /** Which idle block to lose first. Rule: one, default least recently used. */
 export interface Eviction {
+  /** Most bytes of idle blocks that are kept. Default: all that memory holds. */
+  readonly mostBytes?: number;
   /** The block became idle, or was used while idle. */
   touch(block: BlockId): void;
   /** The block is in use again, or gone. */

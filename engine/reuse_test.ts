@@ -91,6 +91,23 @@ Deno.test("Engine.generate() says why a prompt was not found", async () => {
   );
 });
 
+Deno.test("prefixCache({ mostBytes }) keeps no more than that of what nobody uses", async () => {
+  // A block of 8 tokens takes 512 bytes.
+  for (const [mostBytes, cached] of [[3 * 512, 24], [100, 0]] as const) {
+    await using engine = await tinyEngine({
+      plugins: [
+        pagedAttention({ blockTokens: 8 }),
+        prefixCache({ mostBytes }),
+      ],
+    });
+    await run(engine, { tokens: PROMPT });
+    assert.equal(engine.cache.stat().blocks.idle, Math.floor(mostBytes / 512));
+    const { usage } = await run(engine, { tokens: PROMPT });
+    assert.equal(usage.cachedTokens, cached);
+  }
+  assert.throws(() => prefixCache({ mostBytes: -1 }), /"mostBytes" -1/);
+});
+
 Deno.test("Engine.generate() never shares between tenants", async () => {
   await using engine = await engineOf8();
   for (const tenant of ["a", "b", "", "a/b"]) {

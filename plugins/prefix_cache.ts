@@ -19,6 +19,12 @@ export interface PrefixCacheOptions {
    * "evicted". Default 16,384, about 2 MiB.
    */
   readonly remembered?: number;
+  /**
+   * Most bytes of blocks that are kept although nobody uses them; they never keep
+   * a request from running. Default 1 GiB, so that a process that nobody gave a
+   * budget does not grow to all there can be.
+   */
+  readonly mostBytes?: number;
 }
 
 /**
@@ -29,13 +35,14 @@ export interface PrefixCacheOptions {
  * await load("smollm2", { plugins: [pagedAttention(), prefixCache()] });
  * ```
  *
- * @throws {RangeError} for a negative or fractional `remembered`.
+ * @throws {RangeError} for a negative or fractional number.
  */
 export function prefixCache(options: PrefixCacheOptions = {}): Plugin {
-  const { remembered = 16384 } = options;
-  if (!Number.isInteger(remembered) || remembered < 0) {
+  const { remembered = 16384, mostBytes = 2 ** 30 } = options;
+  for (const [name, value] of Object.entries({ remembered, mostBytes })) {
+    if (Number.isInteger(value) && value >= 0) continue;
     throw new RangeError(
-      `Cannot make a prefix cache with "remembered" ${remembered}: a whole number from 0 is wanted`,
+      `Cannot make a prefix cache with "${name}" ${value}: a whole number from 0 is wanted`,
     );
   }
   return {
@@ -43,7 +50,7 @@ export function prefixCache(options: PrefixCacheOptions = {}): Plugin {
     setup: (host) => {
       const index = new ChainIndex(remembered);
       host.provide("index", index);
-      host.provide("evict", new ChainEviction(index));
+      host.provide("evict", new ChainEviction(index, mostBytes));
     },
   };
 }

@@ -17,14 +17,16 @@ import type { ChainIndex } from "./index.ts";
 
 /** Least recently used first, tails before heads. */
 export class ChainEviction implements Eviction {
+  readonly mostBytes: number;
   readonly #index: ChainIndex;
   /** Idle blocks by priority; a Set iterates in the order of insertion. */
   readonly #idle = new Map<number, Set<Entry>>();
   /** Priorities in use, ascending. */
   readonly #levels: number[] = [];
 
-  constructor(index: ChainIndex) {
+  constructor(index: ChainIndex, mostBytes: number) {
     this.#index = index;
+    this.mostBytes = mostBytes;
     index.moved = (entry, from) => {
       this.#idle.get(from)!.delete(entry);
       this.#level(entry.priority).add(entry);
