@@ -45,7 +45,12 @@ export function fits(
   const shared = from === undefined ? 0 : cache.peakBytes(from.at, 1, "blocks");
   const block = cache.peakBytes(1, 1, "blocks");
   const bytes = Math.max(block, s.bytes - shared + (shared > 0 ? block : 0));
-  return load.bytes + bytes + block + watermark <= cache.available;
+  const missing = load.bytes + bytes + block + watermark - cache.available;
+  if (missing <= 0) return true;
+  // What others use already takes no memory again; looking for it takes time.
+  const { tenant = "", logits = "last" } = s.request;
+  return shared === 0 && s.seq === undefined && logits === "last" &&
+    missing <= cache.sharedBytes(s.history.subarray(0, s.length), tenant);
 }
 
 /** Where a request may begin as a fork: `at` positions of a relative. */

@@ -144,6 +144,21 @@ export class KVCache {
     return this.#missed(s, hit.miss);
   }
 
+  /** Bytes of the blocks that `open()` would find in use by others. */
+  sharedBytes(prompt: ArrayLike<number>, salt: string): number {
+    const { groups, index } = this.plan, store = this.#store;
+    if (index === undefined) return 0;
+    const { chains } = this.#steps;
+    const { blocks } = findPrefix(prompt, salt, groups, chains, store, index);
+    let bytes = 0;
+    for (const ids of blocks) {
+      for (const id of ids) {
+        if (id !== 0 && store.refs(id) > 0) bytes += store.blockBytes(id);
+      }
+    }
+    return bytes;
+  }
+
   /** Counts a miss, of all of a prompt or of the rest of it. */
   #missed(s: Sequence, miss: Miss | undefined): Opened {
     if (miss !== undefined) {

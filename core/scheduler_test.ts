@@ -449,3 +449,26 @@ Deno.test("Scheduler reuses one plan, and decoding keeps the heap as it is", asy
   const grown = Deno.memoryUsage().heapUsed - before;
   assert.ok(grown < 4 << 20, `${grown} bytes in 10,000 steps`);
 });
+
+Deno.test("Scheduler admits by what is missing: blocks that others use are there", async () => {
+  // Room for 13 blocks; every prompt has 7, of which 6 are the same.
+  const prompt = Array.from({ length: 25 }, (_, i) => i);
+  for (const [plugins, together] of [[[indexPlugin()], 3], [[], 1]] as const) {
+    const d = await schedulerDriver([layoutPlugin(4), ...plugins], {
+      budgetBytes: 13 * 64,
+    });
+    d.scheduler.add({ id: "a", prompt, maxTokens: 3 });
+    d.step();
+    for (const id of ["b", "c"]) {
+      d.scheduler.add({
+        id,
+        prompt: [...prompt.slice(0, 24), 60],
+        maxTokens: 3,
+      });
+    }
+    d.step();
+    assert.equal(d.scheduler.stat().running, together);
+    d.drain();
+    assert.equal(d.scheduler.stat().preempted, 0);
+  }
+});
