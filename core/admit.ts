@@ -11,7 +11,7 @@ import type { RequestState } from "./request_state.ts";
 export interface Load {
   /** Rows until all of them decode. */
   rows: number;
-  /** Bytes until then, and of one more block each. */
+  /** Bytes until then, and of one more block for each that may need it. */
   bytes: number;
 }
 
@@ -29,8 +29,13 @@ export function measure(
 export function add(load: Load, s: RequestState, cache: KVCache): void {
   const left = s.length - s.computed;
   load.rows += left;
-  load.bytes += cache.peakBytes(1, 1, "blocks") +
+  load.bytes += cache.growthBytes(s.computed, lastLength(s)) +
     Math.ceil((s.bytes * (left - 1)) / s.length);
+}
+
+/** Positions it computes in the end, if nothing stops it before. */
+function lastLength({ promptLength, request }: RequestState): number {
+  return promptLength + Math.max(0, request.maxTokens - 1);
 }
 
 /** Whether a request finds room beside the load, its next block included. */
@@ -45,7 +50,8 @@ export function fits(
   const shared = from === undefined ? 0 : cache.peakBytes(from.at, 1, "blocks");
   const block = cache.peakBytes(1, 1, "blocks");
   const bytes = Math.max(block, s.bytes - shared + (shared > 0 ? block : 0));
-  const missing = load.bytes + bytes + block + watermark - cache.available;
+  const growth = cache.growthBytes(s.length, lastLength(s));
+  const missing = load.bytes + bytes + growth + watermark - cache.available;
   if (missing <= 0) return true;
   // What others use already takes no memory again; looking for it takes time.
   const { tenant = "", logits = "last" } = s.request;

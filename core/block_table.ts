@@ -112,6 +112,8 @@ export class BlockTable {
     while (this.count > count) this.#release(--this.count);
     this.#cursor = Math.min(this.#cursor, count);
     this.#first = Math.min(this.#first, count);
+    // Sinks that were out of sight are seen again at this length.
+    this.#kept = 0x7fffffff;
     if (this.hashed > Math.floor(length / tokens)) this.hashed = 0;
   }
 
@@ -125,7 +127,6 @@ export class BlockTable {
       if (id !== 0) this.#store.retain(id);
     }
     this.count = count;
-    this.#kept = other.#kept;
     this.#first = Math.min(other.#first, count);
     this.#cursor = Math.min(other.#cursor, count);
     if (other.hashed > Math.floor(length / this.#group.shape.tokens)) return;

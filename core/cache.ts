@@ -195,7 +195,7 @@ export class KVCache {
    */
   swapOut(seq: SeqId): boolean {
     const s = this.#free(seq, "swap");
-    return swapOut(s, this.#store);
+    return this.plan.tiers.length > 0 && swapOut(s, this.#store);
   }
 
   /**
@@ -341,6 +341,16 @@ export class KVCache {
    */
   forkedBytes(length: number, shared: number, copies: number): number {
     return forkedBytes(this.plan.groups, this.#store, length, shared, copies);
+  }
+
+  /** Bytes of the next block of a sequence of `length` that may grow to `most`. */
+  growthBytes(length: number, most: number): number {
+    let bytes = 0;
+    for (const [g, { shape: { tokens } }] of this.plan.groups.entries()) {
+      if (Math.ceil(most / tokens) <= Math.ceil(length / tokens)) continue;
+      bytes += this.#store.pools[g]!.slotBytes;
+    }
+    return bytes;
   }
 
   /** Gives up every idle block. */

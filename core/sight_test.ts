@@ -3,7 +3,11 @@ import fc from "npm:fast-check@4.10.2";
 import { needed, visible } from "./ranges.ts";
 import { probe, Sight } from "./sight.ts";
 import type { Retention } from "./slots.ts";
-import { windowRetention } from "./testing/fake_plan.ts";
+import {
+  fakePlan,
+  windowPlugin,
+  windowRetention,
+} from "./testing/fake_plan.ts";
 
 /** How often what is seen changes to unseen or back along the positions. */
 function edges(seen: readonly boolean[]): number {
@@ -82,6 +86,25 @@ Deno.test("probe() tells retentions of another reach apart", () => {
       /"window\/9\/3" has reach .*: a whole number/,
     );
   }
+});
+
+Deno.test("a reach is part of groups and of the plan's fingerprint", async () => {
+  const plan = async (...reaches: (number | undefined)[]) =>
+    (await fakePlan(
+      reaches.map((reach, i) => ({
+        ...windowPlugin(9, 3, ({ layer }) => layer === i, reach),
+        name: `window of layer ${i}`,
+      })),
+    )).plan;
+  const prints = await Promise.all([
+    plan(undefined, undefined),
+    plan(50, 50),
+    plan(51, 51),
+  ]);
+  assert.deepEqual(prints.map((p) => p.groups.length), [1, 1, 1]);
+  assert.equal(new Set(prints.map((p) => p.fingerprint)).size, 3);
+  const { groups } = await plan(50, 51);
+  assert.deepEqual(groups.map((g) => g.sight.back(100)), [51, 50]);
 });
 
 Deno.test("needed() keeps the retention law", () => {

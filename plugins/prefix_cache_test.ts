@@ -195,6 +195,24 @@ Deno.test("prefixCache() and the cache say off and unwanted", async () => {
   assert.deepEqual(look(off, range(17)), { cached: 0, miss: miss("off", 0) });
 });
 
+Deno.test("prefixCache() finds what a fork at a shorter length goes on with, by its own content", async () => {
+  const d = await driver();
+  const a = d.open([]);
+  d.append([{ seq: a, tokens: range(24) }]);
+  for (const length of [0, 3, 8, 9, 20]) {
+    const b = d.fork(a, length);
+    const own = range(24 - length, 30 + length);
+    d.append([{ seq: b, tokens: own }]);
+    const text = [...range(length), ...own];
+    assert.equal(look(d, [...text, 1]).cached, 24, `fork at ${length}`);
+    // The fork's last block does not go on from what the other had.
+    const mixed = [...range(20), ...text.slice(20), 1];
+    assert.equal(look(d, mixed).cached, length === 20 ? 24 : 20);
+    d.close(b);
+  }
+  d.end();
+});
+
 Deno.test("prefixCache() counts misses by reason, and tells observers", async () => {
   const events: CacheEvent[] = [];
   const d = await cacheDriver([
@@ -344,13 +362,29 @@ Deno.test("prefixCache() changes no token of requests with starts in common", as
   assert.equal(d.backend.memory.stat().used, 0);
 });
 
-Deno.test("prefixCache() refuses to remember less than nothing", () => {
-  for (const remembered of [-1, 1.5, NaN, Infinity]) {
-    assert.throws(
-      () => prefixCache({ remembered }),
-      (e: unknown) =>
-        e instanceof RangeError &&
-        e.message.includes(`"remembered" ${remembered}`),
-    );
+Deno.test("prefixCache() keeps no more than `mostBytes` that nobody uses, heads before tails", async () => {
+  for (const [mostBytes, blocks] of [[0, 0], [63, 0], [64, 1], [200, 3]]) {
+    const d = await driver({ mostBytes: mostBytes! });
+    const seq = d.open([]);
+    d.append([{ seq, tokens: range(24) }]);
+    assert.equal(d.cache.stat().evictions, 0, "what is used stays");
+    assert.equal(look(d, range(24)).cached, 20);
+    d.close(seq);
+    d.check();
+    assert.equal(d.cache.stat().blocks.idle, blocks);
+    assert.equal(look(d, range(24)).cached, blocks! * 4);
+    d.end();
+  }
+});
+
+Deno.test("prefixCache() refuses to remember, or to keep, less than nothing", () => {
+  for (const value of [-1, 1.5, NaN, Infinity]) {
+    for (const name of ["remembered", "mostBytes"]) {
+      assert.throws(
+        () => prefixCache({ [name]: value }),
+        (e: unknown) =>
+          e instanceof RangeError && e.message.includes(`"${name}" ${value}`),
+      );
+    }
   }
 });

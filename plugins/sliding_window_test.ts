@@ -146,3 +146,47 @@ Deno.test("slidingWindow() and prefixCache(): a prompt finds what its windows st
   d.check();
   d.end();
 });
+
+Deno.test("slidingWindow() of two sizes: sinks that were out of sight are kept again behind a trim or a fork", async () => {
+  const d = await cacheDriver([
+    pagedAttention({ blockTokens: 2 }),
+    slidingWindow({ window: 12 }),
+    slidingWindow({ window: 6, sinks: 3 }),
+  ]);
+  const a = d.open([]);
+  for (let i = 0; i < 40; i++) d.append([{ seq: a, tokens: [i] }]);
+  const b = d.fork(a, 0);
+  assert.ok(d.trim(a, 0));
+  for (const seq of [a, b]) {
+    for (let i = 0; i < 30; i++) {
+      d.append([{ seq, tokens: [50 + i] }]);
+      d.check();
+    }
+  }
+  d.end();
+});
+
+Deno.test("slidingWindow() and prefixCache(): what no query sees may be gone, and the prompt is found", async () => {
+  const d = await cacheDriver([
+    pagedAttention({ blockTokens: 4 }),
+    prefixCache(),
+    slidingWindow({ window: 10, sinks: 3 }),
+  ]);
+  const prompt = range(60);
+  const a = d.open(prompt);
+  for (let i = 0; i < 56; i += 4) {
+    d.append([{ seq: a, tokens: prompt, from: i, to: i + 4 }]);
+  }
+  d.cache.evictIdle();
+  assert.ok(d.cache.stat().evictions > 8, "the middle is gone");
+  const b = d.open(prompt);
+  assert.equal(d.truth.get(b)!.length, 56);
+  assert.deepEqual(d.cache.open(prompt.slice(0, 40)).miss, {
+    reason: "evicted",
+    position: 4,
+    block: 1,
+    group: 0,
+  });
+  d.append([{ seq: b, tokens: range(9, 40) }]);
+  d.check();
+});

@@ -15,7 +15,8 @@ const HEADS = { qHeads: 4, kvHeads: 2, headDim: 32, ffn: 96 };
 
 /**
  * Layers with and without a window, so two groups; norms, shared heads, both
- * activations and both ropes. Widths are multiples of 32, as packed weights want them.
+ * activations and both ropes. Widths are multiples of 32, as packed weights want
+ * them.
  */
 const MODEL = randomModel({
   vocab: VOCAB,

@@ -21,6 +21,8 @@ export interface SchedulerDriverOptions extends FakeOptions {
   readonly stop?: number;
   /** The clock of deadlines. */
   readonly now?: () => number;
+  /** See `SchedulerOptions`. */
+  readonly watermark?: number;
 }
 
 /** A scheduler, its cache and its backend. */
@@ -53,6 +55,9 @@ export class SchedulerDriver {
       maxSeqs: seqs,
       maxWanted: wanted,
       ...(options.now === undefined ? {} : { now: options.now }),
+      ...(options.watermark === undefined
+        ? {}
+        : { watermark: options.watermark }),
     });
     this.#stop = options.stop ?? -1;
   }

@@ -50,9 +50,10 @@ export class ChainEviction implements Eviction {
   }
 
   *victims(): Iterable<BlockId> {
+    const needed = new Set<Entry>();
     for (const level of this.#levels) {
       for (const entry of this.#idle.get(level)!) {
-        const last = tail(entry);
+        const last = tail(entry, needed);
         if (last === undefined) continue;
         this.#index.victim = last.block;
         yield last.block;
@@ -78,18 +79,25 @@ export class ChainEviction implements Eviction {
   }
 }
 
-/** An idle block at the end of the chain, or undefined where blocks in use follow. */
-function tail(entry: Entry): Entry | undefined {
+/**
+ * An idle block at the end of the chain, or undefined where blocks in use follow;
+ * those they need are added to `needed`, so that no chain is walked twice.
+ */
+function tail(entry: Entry, needed: Set<Entry>): Entry | undefined {
   let at = entry;
   for (;;) {
+    if (needed.has(at)) return undefined;
     if (!at.chained || at.children.size === 0) return at;
     let next: Entry | undefined;
     for (const child of at.children) {
-      if (!child.idle) continue;
+      if (!child.idle || needed.has(child)) continue;
       next = child;
       break;
     }
-    if (next === undefined) return undefined;
-    at = next;
+    if (next === undefined) {
+      needed.add(at);
+      if (at === entry) return undefined;
+      at = at.parent!; // the way down came through it
+    } else at = next;
   }
 }

@@ -1,0 +1,418 @@
+/**
+ * Bugs to plant: each has to be caught by the tests it names.
+ *
+ * @module
+ */
+
+/** One planted bug. */
+export interface Mutant {
+  /** What is wrong with it. */
+  readonly name: string;
+  /** The file, from the root. */
+  readonly file: string;
+  /** Stands there exactly once. */
+  readonly find: string;
+  readonly replace: string;
+  /** Test files of which one has to fail; small and fast ones. */
+  readonly tests: readonly string[];
+}
+
+const CACHE = ["core/cache_test.ts"];
+const LAWS = ["core/cache_laws_test.ts"];
+const RANDOM = ["plugins/random_cache_test.ts"];
+const PREFIX = ["plugins/prefix_cache_test.ts"];
+const WINDOW = ["plugins/sliding_window_test.ts"];
+const SCHEDULER = ["core/scheduler_test.ts"];
+const FAMILIES = ["core/families_test.ts"];
+const DRAFTING = ["core/drafting_test.ts"];
+const LIMITS = ["core/limits_test.ts"];
+const HOSTILE = ["core/hostile_test.ts"];
+const SWAP = ["core/swap_test.ts"];
+const LOOKUP = ["plugins/prompt_lookup_test.ts"];
+const FAIR = ["plugins/fair_share_test.ts"];
+
+/** All of them. */
+export const MUTANTS: readonly Mutant[] = [
+  // Blocks and tables.
+  {
+    name: "a tail that two share is written to without a copy",
+    file: "core/reserve.ts",
+    find: "if (store.refs(tail) > 1) {",
+    replace: "if (store.refs(tail) > 2) {",
+    tests: CACHE,
+  },
+  {
+    name: "a step without room leaves its first sequence as it is",
+    file: "core/reserve.ts",
+    find: "for (let k = i; k >= 0; k--) undo(",
+    replace: "for (let k = i; k > 0; k--) undo(",
+    tests: [...CACHE, ...LAWS],
+  },
+  {
+    name: "a sealed tail stays findable while it is written to",
+    file: "core/block_store.ts",
+    find: "    this.sealed--;\n    this.#forgetKey(id);",
+    replace: "    this.sealed--;",
+    tests: CACHE,
+  },
+  {
+    name: "a window lets go one block early",
+    file: "core/block_table.ts",
+    find: "const end = Math.min(Math.floor(start / shape.tokens), this.count);",
+    replace:
+      "const end = Math.min(Math.ceil(start / shape.tokens), this.count);",
+    tests: CACHE,
+  },
+  {
+    name: "a block that is sink in part is let go",
+    file: "core/block_table.ts",
+    find:
+      "    const kept = Math.ceil(sight.sink(length) / shape.tokens);\n    const end",
+    replace:
+      "    const kept = Math.floor(sight.sink(length) / shape.tokens);\n    const end",
+    tests: CACHE,
+  },
+  {
+    name: "sinks that come into sight again are let go",
+    file: "core/block_table.ts",
+    find: "    this.#kept = 0x7fffffff;\n    if (this.hashed",
+    replace: "    if (this.hashed",
+    tests: WINDOW,
+  },
+  {
+    name: "a fork or trim does not look for the sinks",
+    file: "core/block_table.ts",
+    find: "const wanted = b >= from || (b >= first && b < kept);",
+    replace: "const wanted = b >= from;",
+    tests: [...LAWS, ...RANDOM],
+  },
+  {
+    name: "a shorter fork goes on from the longer one's digest",
+    file: "core/block_table.ts",
+    find:
+      "if (other.hashed > Math.floor(length / this.#group.shape.tokens)) return;",
+    replace: "",
+    tests: PREFIX,
+  },
+  {
+    name: "a trimmed sequence goes on from its old digest",
+    file: "core/block_table.ts",
+    find: "if (this.hashed > Math.floor(length / tokens)) this.hashed = 0;",
+    replace: "",
+    tests: CACHE,
+  },
+  {
+    name: "a block in use is evicted where the eviction names it",
+    file: "core/block_store.ts",
+    find: "if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;",
+    replace: "if (this.#keys[id] === undefined) continue;",
+    tests: HOSTILE,
+  },
+  {
+    name: "an index that is wrong is believed",
+    file: "core/block_store.ts",
+    find: "if (id === undefined || this.#keys[id] !== key) return 0;",
+    replace: "if (id === undefined) return 0;",
+    tests: CACHE,
+  },
+  // Steps.
+  {
+    name: "wrong guesses are kept",
+    file: "core/reservations.ts",
+    find: "Math.min(s.pending, kept[i]!)",
+    replace: "s.pending",
+    tests: DRAFTING,
+  },
+  {
+    name: "a window slides as far as wrong guesses went",
+    file: "core/reservations.ts",
+    find: "table.slide(Math.max(0, s.length - this.#slack));",
+    replace: "table.slide(Math.max(0, s.length + 1 - this.#slack));",
+    tests: CACHE,
+  },
+  {
+    name: "slack is not kept",
+    file: "core/reservations.ts",
+    find: "table.slide(Math.max(0, s.length - this.#slack));",
+    replace: "table.slide(s.length);",
+    tests: CACHE,
+  },
+  {
+    name: "a cancelled step keeps its blocks",
+    file: "core/reservations.ts",
+    find: "for (const table of s.tables) table.drop();",
+    replace: "",
+    tests: CACHE,
+  },
+  {
+    name: "a row's turned back position is left out",
+    file: "core/fill.ts",
+    find: "backs[r] = sight.back(positions[r]!);",
+    replace: "backs[r] = 0;",
+    tests: ["core/fill_test.ts", ...RANDOM],
+  },
+  {
+    name: "the reach is one position longer",
+    file: "core/sight.ts",
+    find: "return query - (this.reach - 1);",
+    replace: "return query - this.reach;",
+    tests: WINDOW,
+  },
+  // Content addresses.
+  {
+    name: "tenants share by content",
+    file: "core/content_key.ts",
+    find: "`${this.#name}/${salt}`",
+    replace: "`${this.#name}`",
+    tests: PREFIX,
+  },
+  {
+    name: "a key says its own block only, not what is before it",
+    file: "core/content_key.ts",
+    find: "this.#input.set(digest);",
+    replace: "",
+    tests: [...LAWS, ...RANDOM],
+  },
+  {
+    name: "two groups have the same keys",
+    file: "core/content_key.ts",
+    find: "this.#name = `${fingerprint}/${group}`;",
+    replace: "this.#name = `${fingerprint}/${group - group}`;",
+    tests: RANDOM,
+  },
+  {
+    name: "a hit takes the last token",
+    file: "core/prefix.ts",
+    find: "Math.floor((prompt.length - 1) / step)",
+    replace: "Math.floor(prompt.length / step)",
+    tests: CACHE,
+  },
+  {
+    name: "a hit does without its sinks",
+    file: "core/prefix.ts",
+    find: "(kept === 0 || found.runs[kept - 1]! >= kept - first)",
+    replace: "true",
+    tests: HOSTILE,
+  },
+  {
+    name: "a miss names the block before",
+    file: "core/prefix.ts",
+    find: "const from = block * tokens;",
+    replace: "const from = Math.max(0, block - 1) * tokens;",
+    tests: PREFIX,
+  },
+  {
+    name: "a hit looks nowhere behind a gap that a window does not see",
+    file: "core/prefix.ts",
+    find: "if (id === 0 && group.sight.full) break;",
+    replace: "if (id === 0) break;",
+    tests: WINDOW,
+  },
+  // The scheduler.
+  {
+    name: "a sibling shares the last token, whose logits it wants",
+    file: "core/admit.ts",
+    find: "const most = Math.min(a.length, s.length - 1);",
+    replace: "const most = Math.min(a.length, s.length);",
+    tests: FAMILIES,
+  },
+  {
+    name: "a sibling does not wait for the prompt",
+    file: "core/admit.ts",
+    find: 'if (relative.computed < Math.min(common, s.forkAt)) return "wait";',
+    replace: "",
+    tests: FAMILIES,
+  },
+  {
+    name: "a sibling takes shared rows for those it wants",
+    file: "core/admit.ts",
+    find: "if (s.seq !== undefined || !mayReuse(s)) return undefined;",
+    replace: "if (s.seq !== undefined) return undefined;",
+    tests: FAMILIES,
+  },
+  {
+    name: "the watermark is ignored",
+    file: "core/admit.ts",
+    find: "bytes + block + watermark - cache.available",
+    replace: "bytes + block - cache.available",
+    tests: LIMITS,
+  },
+  {
+    name: "tenants have no salt",
+    file: "core/admit.ts",
+    find: 'salt: request.tenant ?? "",',
+    replace: 'salt: "",',
+    tests: ["plugins/tenants_test.ts"],
+  },
+  {
+    name: "the oldest gives way like any other",
+    file: "core/preemption.ts",
+    find: "this.#running.filter((s) => s !== oldest)",
+    replace: "this.#running.slice()",
+    tests: SCHEDULER,
+  },
+  {
+    name: "a deadline is over a step late",
+    file: "core/scheduler.ts",
+    find: "(s.request.deadline ?? Infinity) <= now",
+    replace: "(s.request.deadline ?? Infinity) < now",
+    tests: LIMITS,
+  },
+  {
+    name: "guesses that were right are not counted as tokens",
+    file: "core/scheduler.ts",
+    find: "s.length += accepted;",
+    replace: "",
+    tests: DRAFTING,
+  },
+  {
+    name: "what rests does not give way to who waits",
+    file: "core/scheduler.ts",
+    find: "if (resting === undefined || !this.#somebodyWaits()) return",
+    replace: "if (resting === undefined || this.#running.length > 0) return",
+    tests: FAMILIES,
+  },
+  {
+    name: "an abort in a step that fails is forgotten",
+    file: "core/scheduler.ts",
+    find:
+      '      const s = this.#plan.entries[i]!.state;\n      if (s.leaving === "aborted") this.#end(s, "aborted");',
+    replace: "",
+    tests: LIMITS,
+  },
+  {
+    name: "the end of a request leaves its sequence",
+    file: "core/scheduler.ts",
+    find: "if (s.seq !== undefined) this.#cache.close(s.seq);",
+    replace: "",
+    tests: SCHEDULER,
+  },
+  {
+    name: "guesses go one beyond the last token",
+    file: "core/step_plan.ts",
+    find: "const left = s.request.maxTokens - s.produced - 1;",
+    replace: "const left = s.request.maxTokens - s.produced;",
+    tests: DRAFTING,
+  },
+  {
+    name: "guesses take the wanted rows of others",
+    file: "core/step_plan.ts",
+    find: "Math.min(maxRows, maxWanted) - decoding",
+    replace: "maxRows - decoding",
+    tests: DRAFTING,
+  },
+  {
+    name: "more rows than may be wanted",
+    file: "core/step_plan.ts",
+    find: "first - s.computed + left);",
+    replace: "first - s.computed + maxWanted);",
+    tests: SCHEDULER,
+  },
+  {
+    name: "forks are counted without the block that both write to",
+    file: "core/peak.ts",
+    find: "Math.floor(shared / shape.tokens) : 0;",
+    replace: "Math.ceil(shared / shape.tokens) : 0;",
+    tests: LIMITS,
+  },
+  // Swapping.
+  {
+    name: "a swap takes blocks from under others",
+    file: "core/swap.ts",
+    find: "if (id !== 0 && store.refs(id) === 1) yield id;",
+    replace: "if (id !== 0) yield id;",
+    tests: SWAP,
+  },
+  {
+    name: "a block that a tier lost is taken as it lies there",
+    file: "core/tiers.ts",
+    find: 'if (found !== "ok") return false;',
+    replace: "",
+    tests: SWAP,
+  },
+  // Plugins.
+  {
+    name: "eviction takes heads before tails",
+    file: "plugins/prefix_cache/eviction.ts",
+    find: "const last = tail(entry);",
+    replace: "const last: Entry | undefined = entry;",
+    tests: PREFIX,
+  },
+  {
+    name: "eviction takes what is worth most first",
+    file: "plugins/prefix_cache/eviction.ts",
+    find: "sort((a, b) => a - b)",
+    replace: "sort((a, b) => b - a)",
+    tests: PREFIX,
+  },
+  {
+    name: "a head is worth less than what needs it",
+    file: "plugins/prefix_cache/index.ts",
+    find: "e = e.parent\n",
+    replace: "e = undefined\n",
+    tests: PREFIX,
+  },
+  {
+    name: "a tail forgets a head that comes back",
+    file: "plugins/prefix_cache/index.ts",
+    find: "if (entry.children.size > 0) this.#orphans.set(",
+    replace: "if (entry.children.size > 9999) this.#orphans.set(",
+    tests: PREFIX,
+  },
+  {
+    name: "what is there again counts as evicted later",
+    file: "plugins/prefix_cache/index.ts",
+    find: "    this.#lost.delete(key);\n    for",
+    replace: "    for",
+    tests: ["plugins/prefix_cache/index_test.ts"],
+  },
+  {
+    name: "a window sees one position more",
+    file: "plugins/sliding_window.ts",
+    find: "const start = Math.max(0, q + 1 - window);",
+    replace: "const start = Math.max(0, q - window);",
+    tests: WINDOW,
+  },
+  {
+    name: "a window has one sink less",
+    file: "plugins/sliding_window.ts",
+    find: "end: Math.min(sinks, start) }",
+    replace: "end: Math.min(sinks - 1, start) }",
+    tests: WINDOW,
+  },
+  {
+    name: "prompt lookup writes behind its room",
+    file: "plugins/prompt_lookup.ts",
+    find: "const count = Math.min(room, longest);",
+    replace: "const count = longest;",
+    tests: LOOKUP,
+  },
+  {
+    name: "prompt lookup takes the first match for the best",
+    file: "plugins/prompt_lookup.ts",
+    find: "if (n <= longest) continue;",
+    replace: "if (longest > 0) continue;",
+    tests: LOOKUP,
+  },
+  {
+    name: "newcomers have the time before to catch up on",
+    file: "plugins/fair_share.ts",
+    find: "this.#served.set(tenant, least);",
+    replace: "this.#served.set(tenant, 0);",
+    tests: FAIR,
+  },
+  {
+    name: "weights divide nothing",
+    file: "plugins/fair_share.ts",
+    find: "before + rows / this.#weight(tenant)",
+    replace: "before + rows",
+    tests: FAIR,
+  },
+  {
+    name: "a tenant's whole queue goes first",
+    file: "plugins/fair_share.ts",
+    find: "ahead.get(tenant)! + this.#cost(request!)",
+    replace: "ahead.get(tenant)!",
+    tests: FAIR,
+  },
+];
