@@ -3,7 +3,7 @@
  * worth nothing.
  *
  * ```text
- *  deno run --allow-read --allow-write --allow-env --allow-run tools/mutants.ts
+ *  deno task mutants [words of a name or a file]
  * ```
  * Names or files with one of the words given are chosen, all without any. Works
  * on copies of the tree in the folder for temporary files; two mutants at a time.
@@ -50,7 +50,7 @@ async function runTests(
   tree: string,
   tests: readonly string[],
 ): Promise<Outcome> {
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command("deno", {
     args: [
       "test",
       "--no-check",

@@ -233,8 +233,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the watermark is ignored",
     file: "core/admit.ts",
-    find: "bytes + block + watermark - cache.available",
-    replace: "bytes + block - cache.available",
+    find: "bytes + growth + watermark - cache.available",
+    replace: "bytes + growth - cache.available",
     tests: LIMITS,
   },
   {
@@ -334,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "eviction takes heads before tails",
     file: "plugins/prefix_cache/eviction.ts",
-    find: "const last = tail(entry);",
+    find: "const last = tail(entry, needed);",
     replace: "const last: Entry | undefined = entry;",
     tests: PREFIX,
   },
