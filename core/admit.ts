@@ -54,9 +54,13 @@ export function fits(
   const missing = load.bytes + bytes + growth + watermark - cache.available;
   if (missing <= 0) return true;
   // What others use already takes no memory again; looking for it takes time.
-  const { tenant = "", logits = "last" } = s.request;
-  return shared === 0 && s.seq === undefined && logits === "last" &&
-    missing <= cache.sharedBytes(s.history.subarray(0, s.length), tenant);
+  const { tenant = "" } = s.request;
+  if (shared > 0 || s.seq !== undefined || !mayReuse(s)) return false;
+  if (s.foundAt !== cache.changes) {
+    s.foundAt = cache.changes;
+    s.found = cache.sharedBytes(s.history.subarray(0, s.length), tenant);
+  }
+  return missing <= s.found;
 }
 
 /** Where a request may begin as a fork: `at` positions of a relative. */
@@ -135,7 +139,7 @@ export function ordered(
   const ready = waiting.filter((s) => !s.held);
   const requests = ready.map((s) => s.request);
   const out: RequestState[] = [];
-  for (const r of cache.plan.admission.order(requests, cache.stat())) {
+  for (const r of cache.plan.admission.order(requests, cache.stat(true))) {
     const s = ready.find((w) => w.request === r);
     if (s !== undefined && !out.includes(s)) out.push(s);
   }

@@ -46,6 +46,8 @@ export class BlockStore {
   copies = 0;
   /** Uses by tables. */
   references = 0;
+  /** Counts whatever changes which blocks are found, and which of them are used. */
+  changes = 0;
   /** Blocks, and bytes of idle ones. */
   live = 0;
   sealed = 0;
@@ -193,6 +195,7 @@ export class BlockStore {
   retain(id: number): void {
     this.references++;
     if (this.#refs[id]!++ > 0) return;
+    this.changes++;
     this.idle--;
     this.idleBytes -= this.pools[this.#groups[id]!]!.slotBytes;
     this.#plan.evict.forget(id as BlockId);
@@ -202,6 +205,7 @@ export class BlockStore {
   release(id: number): void {
     this.references--;
     if (--this.#refs[id]! > 0) return;
+    this.changes++;
     if (this.#keys[id] === undefined) {
       this.#free(id);
       return;
@@ -223,6 +227,7 @@ export class BlockStore {
       this.#keys[id] === undefined && this.find(key, this.#groups[id]!) === 0
     ) {
       index?.set(key, id as BlockId, content);
+      this.changes++;
       this.#keys[id] = key;
     }
     if (this.#plan.observe.length > 0) {

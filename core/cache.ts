@@ -144,12 +144,25 @@ export class KVCache {
     return this.#missed(s, hit.miss);
   }
 
+  /** Changes whenever `sharedBytes()` may. */
+  get changes(): number {
+    return this.#store.changes;
+  }
+
   /** Bytes of the blocks that `open()` would find in use by others. */
   sharedBytes(prompt: ArrayLike<number>, salt: string): number {
     const { groups, index } = this.plan, store = this.#store;
     if (index === undefined) return 0;
     const { chains } = this.#steps;
-    const { blocks } = findPrefix(prompt, salt, groups, chains, store, index);
+    const { blocks } = findPrefix(
+      prompt,
+      salt,
+      groups,
+      chains,
+      store,
+      index,
+      false,
+    );
     let bytes = 0;
     for (const ids of blocks) {
       for (const id of ids) {
@@ -375,9 +388,13 @@ export class KVCache {
     if (this.plan.observe.length > 0) this.#store.emit(event);
   }
 
-  /** The figures; allocates. */
-  stat(): CacheStat {
-    const store = this.#store;
+  /**
+   * The figures; allocates. Counting `unused` takes time: with `later` it is counted
+   * when it is read, as it is then.
+   */
+  stat(later = false): CacheStat {
+    const store = this.#store, plan = this.plan, seqs = this.#seqs;
+    const unused = later ? 0 : unusedBytes(plan, store, seqs.values());
     let tokens = 0;
     for (const s of this.#seqs.values()) tokens += s.length;
     return {
@@ -394,7 +411,9 @@ export class KVCache {
       sequences: this.#seqs.size,
       tokens,
       available: store.available,
-      unused: unusedBytes(this.plan, store, this.#seqs.values()),
+      get unused(): number {
+        return later ? unusedBytes(plan, store, seqs.values()) : unused;
+      },
       references: store.references,
       hits: this.#hits,
       misses: { ...this.#misses },

@@ -167,3 +167,16 @@ Deno.test("Scheduler counts rows found in the cache after a preemption as not co
   assert.equal(d.scheduler.stat().recomputed, 2);
   assertAlone(d, [r]);
 });
+
+Deno.test("Scheduler lets no guess keep a prompt from being computed", async () => {
+  for (const limits of [{ rows: 64, wanted: 8 }, { rows: 8, wanted: 8 }]) {
+    const d = await driver(new ToyDrafter(15), limits);
+    d.scheduler.add(request("talks", 9, 300));
+    for (let i = 0; i < 5; i++) d.step();
+    d.scheduler.add(request("waits", 7, 1));
+    for (let i = 0; i < 4; i++) d.step();
+    assert.ok(d.finished.has("waits"), JSON.stringify(limits));
+    d.drain();
+    assertAlone(d, [request("talks", 9, 300), request("waits", 7, 1)]);
+  }
+});

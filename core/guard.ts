@@ -13,17 +13,14 @@ export function guard<T extends object>(
 ): T {
   const out = {};
   const of = value as Record<string, unknown>;
-  for (const name of namesOf(value)) {
-    const member = of[name];
+  for (const [name, member] of membersOf(value)) {
+    const place = { plugin, slot, name };
     Object.defineProperty(
       out,
       name,
       typeof member === "function"
-        ? {
-          enumerable: true,
-          value: method(value, member, { plugin, slot, name }),
-        }
-        : { enumerable: true, get: () => of[name] },
+        ? { enumerable: true, value: method(value, member, place) }
+        : { enumerable: true, get: method(value, () => of[name], place) },
     );
   }
   return out as T;
@@ -50,13 +47,24 @@ function method(
   return (a, b, c, d) => {
     try {
       const result = member.call(on, a, b, c, d);
-      return result instanceof Promise
-        ? result.catch((e) => fail(e, place))
-        : result;
+      if (result instanceof Promise) {
+        return result.catch((e) => fail(e, place));
+      }
+      return isGenerator(result) ? guarded(result, place) : result;
     } catch (e) {
       return fail(e, place);
     }
   };
+}
+
+function isGenerator(x: unknown): x is Iterator<unknown> {
+  return typeof (x as Iterator<unknown> | undefined)?.next === "function";
+}
+
+/** What is thrown later, as it goes through its values, is named as well. */
+function guarded(inner: Iterator<unknown>, place: Place): Iterable<unknown> {
+  const next = method(inner, inner.next, place) as Iterator<unknown>["next"];
+  return { [Symbol.iterator]: () => ({ next }) };
 }
 
 function fail(cause: unknown, { plugin, slot, name }: Place): never {
@@ -64,17 +72,19 @@ function fail(cause: unknown, { plugin, slot, name }: Place): never {
   throw new PluginError(plugin, slot, name, cause);
 }
 
-/** Names of what an object and its classes have, Object's own left out. */
-function namesOf(value: object): Set<string> {
-  const names = new Set<string>();
+/** What an object and its classes have, Object's own left out; getters are not asked. */
+function membersOf(value: object): Map<string, unknown> {
+  const members = new Map<string, unknown>();
   for (
     let at: object | null = value;
     at !== null && at !== Object.prototype;
     at = Object.getPrototypeOf(at)
   ) {
-    for (const name of Object.getOwnPropertyNames(at)) {
-      if (name !== "constructor") names.add(name);
+    const own = Object.getOwnPropertyDescriptors(at);
+    for (const [name, descriptor] of Object.entries(own)) {
+      if (name === "constructor" || members.has(name)) continue;
+      members.set(name, descriptor.value);
     }
   }
-  return names;
+  return members;
 }

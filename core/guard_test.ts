@@ -47,3 +47,33 @@ Deno.test("guard() leaves the name of the plugin that failed first", () => {
     (e) => e instanceof PluginError && e.plugin === "inner",
   );
 });
+
+Deno.test("guard() names what a generator or a getter throws later", () => {
+  const g = guard(
+    {
+      *victims(): Iterable<number> {
+        yield 1;
+        throw new Error("boom");
+      },
+      get size(): number {
+        throw new Error("no size");
+      },
+      get same(): number {
+        return 4;
+      },
+    },
+    "mine",
+    "evict",
+  );
+  const seen: number[] = [];
+  assert.throws(
+    () => {
+      for (const v of g.victims()) seen.push(v);
+    },
+    (e) =>
+      e instanceof PluginError && /"mine".*"victims": boom/.test(e.message),
+  );
+  assert.deepEqual(seen, [1]);
+  assert.throws(() => g.size, PluginError);
+  assert.equal(g.same, 4);
+});

@@ -39,6 +39,7 @@ export function findPrefix(
   chains: readonly KeyChain[],
   store: BlockStore,
   index: PrefixIndex,
+  explain = true,
 ): PrefixHit {
   const step = groups.map((g) => g.shape.tokens).reduce(leastMultiple);
   const most = Math.max(0, Math.floor((prompt.length - 1) / step) * step);
@@ -55,7 +56,9 @@ export function findPrefix(
   const digests = length === 0
     ? []
     : groups.map((g, i) => found[i]!.digests[length / g.shape.tokens - 1]!);
-  const miss = length < most
+  const miss = !explain
+    ? undefined
+    : length < most
     ? explainMiss(prompt, salt, length + step, groups, chains, found, index)
     : most === 0
     ? { reason: "short", position: 0, block: 0, group: 0 } as const

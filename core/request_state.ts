@@ -33,6 +33,9 @@ export class RequestState {
   leaving: "aborted" | GiveWay | undefined;
   /** Bytes of blocks it took when computed up to `length`, as it was admitted. */
   bytes = 0;
+  /** Bytes of it that others use, as of the cache's `changes`. */
+  found = 0;
+  foundAt = -1;
   /** Its next token is not known yet; it rests. */
   held = false;
   /** Requests with the same prompt, itself among them; alone where undefined. */

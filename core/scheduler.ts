@@ -161,15 +161,19 @@ export class Scheduler {
     made.miss = from.miss;
     made.reached = from.reached;
     joinFamily(made, from);
+    const runs = this.#running.includes(from);
+    if (runs) {
+      try {
+        made.seq = this.#cache.fork(from.seq!);
+      } catch (error) {
+        made.leave();
+        throw error;
+      }
+      made.computed = from.computed;
+    }
     if (request.deadline !== undefined) this.#timed++;
     this.#states.set(request.id, made);
-    if (!this.#running.includes(from)) {
-      insert(this.#waiting, made);
-      return;
-    }
-    made.seq = this.#cache.fork(from.seq!);
-    made.computed = from.computed;
-    insert(this.#running, made);
+    insert(runs ? this.#running : this.#waiting, made);
   }
 
   /**
@@ -254,7 +258,7 @@ export class Scheduler {
   #expire(): void {
     if (this.#timed === 0) return;
     const now = this.#options.now?.() ?? performance.now();
-    for (const s of [...this.#states.values()]) {
+    for (const s of this.#states.values()) {
       if ((s.request.deadline ?? Infinity) <= now) this.#end(s, "deadline");
     }
   }
@@ -449,7 +453,8 @@ export class Scheduler {
   }
 
   #end(s: RequestState, reason: FinishReason, error?: Error): void {
-    if (s.seq !== undefined) this.#cache.close(s.seq);
+    // First out of all lists: whatever closing the sequence throws, it is over.
+    const { seq } = s;
     s.seq = undefined;
     remove(this.#running, s);
     remove(this.#waiting, s);
@@ -458,6 +463,7 @@ export class Scheduler {
     if (s.request.deadline !== undefined) this.#timed--;
     if (this.#alone === s) this.#alone = undefined;
     this.#ended.push(s.finished(reason, error));
+    if (seq !== undefined) this.#cache.close(seq);
   }
 
   /** A step that is not done has rows of it. */

@@ -18,6 +18,8 @@ export interface StepLimits {
   readonly maxSeqs: number;
   /** Most rows with logits in a step. */
   readonly maxWanted: number;
+  /** Guesses from this on are none. Default: no limit. */
+  readonly vocab?: number;
 }
 
 /** An entry that the next step writes again; also the cache's Work. */
@@ -89,10 +91,17 @@ export class Plan implements StepPlan {
     this.stops.fill(0);
     this.accepted.fill(0);
     this.holds.fill(0);
-    let decoding = 0;
-    for (const s of running) if (s.decoding) decoding++;
+    let decoding = 0, prompts = 0;
+    for (const s of running) {
+      if (s.decoding) decoding++;
+      else if (!s.held) prompts++;
+    }
     decoding = Math.min(decoding, maxSeqs);
-    let spare = guesses ? Math.min(maxRows, maxWanted) - decoding : 0;
+    // Prompts come before guesses: half of the rows, and a wanted row for each.
+    let spare = guesses
+      ? Math.min(prompts > 0 ? maxRows >> 1 : maxRows, maxWanted - prompts) -
+        decoding
+      : 0;
     for (const s of running) {
       if (!s.decoding) continue;
       const drafts = spare > 0 ? this.#draft(s, spare) : 0;
@@ -112,7 +121,12 @@ export class Plan implements StepPlan {
     if (room < 1) return 0;
     s.room(room);
     const drafts = drafter.propose(s.history, s.length, room);
-    return drafts > 0 ? Math.min(drafts, room) : 0;
+    const { vocab = Infinity } = this.#limits;
+    for (let i = 0; i < room; i++) {
+      const token = s.history[s.length + i]!;
+      if (i + 1 > drafts || token < 0 || token >= vocab) return i;
+    }
+    return room;
   }
 
   /** Most rows of one request. */

@@ -212,3 +212,23 @@ Deno.test("KVCache keeps its books over random swaps", async () => {
     assert.equal(tier.blocks.size, 0);
   }
 });
+
+Deno.test("KVCache takes a tier that fails for one that has lost everything", async () => {
+  for (const slow of [false, true]) {
+    const tier = memoryTier(1 << 16);
+    tier.slow = slow;
+    tier.drop = () => {
+      throw new Error("no disk");
+    };
+    const d = await cacheDriver([layoutPlugin(4), tierPlugin(tier)]);
+    const [a, b] = [d.open([]), d.open([])];
+    await append(d, a, range(9));
+    await append(d, b, range(9, 20));
+    assert.ok(d.cache.swapOut(a) && d.cache.swapOut(b));
+    d.close(b);
+    assert.ok(d.cache.comeBack(a));
+    await append(d, a, [1]);
+    await new Promise((resolve) => setTimeout(resolve));
+    d.end();
+  }
+});

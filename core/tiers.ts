@@ -127,8 +127,15 @@ export class Tiers {
     this.#places.delete(id);
     this.#used[place.tier]! -= place.bytes;
     const tier = this.#tiers[place.tier]!;
-    if (place.put === undefined) tier.drop(place.name);
-    else place.put.then(() => tier.drop(place.name));
+    const forget = (): void => {
+      try {
+        tier.drop(place.name);
+      } catch {
+        // It keeps what nobody will ask for: its own loss.
+      }
+    };
+    if (place.put === undefined) forget();
+    else place.put.then(forget);
   }
 
   /** Bytes by tier. */

@@ -106,6 +106,8 @@ export class BeamGroup {
       const made = new Member(this, id, i);
       loop.fork(parent.id, { ...request, id }, made, signal);
       next.push(made);
+      // Whatever fails next ends this one too.
+      this.#members.push(made);
     }
     this.#members = next;
     for (const [slot, member] of next.entries()) {

@@ -38,9 +38,11 @@ export function choicesOf(options: GenerateOptions): Choices {
     return { n, made: bestOf, beams };
   }
   whole("beams", beams, n);
-  const against = ALONE.find((name) =>
-    options[name] !== undefined && options[name] !== 0
-  );
+  const against = ALONE.find(([name, neutral]) => {
+    const value = options[name];
+    return value !== undefined && value !== neutral &&
+      (typeof value !== "object" || Object.keys(value).length > 0);
+  })?.[0];
   if (against !== undefined) {
     throw new TypeError(
       `Cannot generate with "beams" and "${against}": beam search takes the likeliest, leave one of them out`,
@@ -49,15 +51,15 @@ export function choicesOf(options: GenerateOptions): Choices {
   return { n, made: n, beams };
 }
 
-/** Options that beam search has no place for. */
+/** Options that beam search has no place for, and what they may be all the same. */
 const ALONE = [
-  "bestOf",
-  "temperature",
-  "repetitionPenalty",
-  "presencePenalty",
-  "frequencyPenalty",
-  "logitBias",
-  "stop",
+  ["bestOf", undefined],
+  ["temperature", 0],
+  ["repetitionPenalty", 1],
+  ["presencePenalty", 0],
+  ["frequencyPenalty", 0],
+  ["logitBias", undefined],
+  ["stop", undefined],
 ] as const;
 
 /** Lets a reader sleep until one of several writers wakes it. */
@@ -104,7 +106,11 @@ export async function* readBest(
   n: number,
   bell: Bell,
 ): AsyncGenerator<GeneratePart> {
-  while (generations.some((g) => !g.over)) await bell.wait();
+  while (generations.some((g) => !g.over)) {
+    // One that failed is the end of all of them.
+    for (const g of generations) if (g.failed) g.next();
+    await bell.wait();
+  }
   const parts = generations.map((g) => ({ part: g.next()!, score: g.score }));
   const best = parts.toSorted((a, b) => b.score - a.score).slice(0, n);
   for (const [index, { part }] of best.entries()) yield { ...part, index };

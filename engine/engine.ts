@@ -17,7 +17,7 @@ import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
 import { Conversation } from "./conversation.ts";
-import { Generation } from "./generation.ts";
+import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
   checkLength,
@@ -120,7 +120,8 @@ export class Engine implements AsyncDisposable {
    * }
    * ```
    *
-   * Leaving the loop early ends the request. With `n`, parts of several answers
+   * Leaving the loop early ends the request; where nothing comes before the end
+   * (`bestOf`, `beams`), only `signal` does. With `n`, parts of several answers
    * come in turn, told apart by their `index`.
    *
    * @throws {RangeError} for options out of bounds, a prompt longer than the
@@ -223,7 +224,11 @@ export class Engine implements AsyncDisposable {
     const group = new BeamGroup({ loop: this.#loop, search, request, signal });
     try {
       await group.done;
-      for (const [index, result] of search.results().entries()) {
+      const results = search.results();
+      if (results.length === 0) {
+        throw noNumbers(this.#parts.model, prompt.length);
+      }
+      for (const [index, result] of results.entries()) {
         const { finish, score, tokens: all } = result;
         const tokens = finish === "stop" ? all.slice(0, -1) : all;
         const text = tokenizer.decode(tokens);

@@ -77,19 +77,12 @@ export class Generation implements Job {
     row.topIds = result.topIds(i);
     row.topLogits = result.topLogits(i);
     const token = sampler.next(row satisfies LogitsRow);
-    if (token < 0) throw this.noNumbers();
+    if (token < 0) {
+      const { model, prompt } = this.#parts;
+      throw noNumbers(model, prompt.length + this.#made);
+    }
     if (scored) this.#logProb += row.logits[token]! - logTotal(row.logits);
     return token;
-  }
-
-  /** What it is to end with where its logits are no numbers. */
-  noNumbers(): Error {
-    const { model, prompt } = this.#parts;
-    return new Error(
-      `Cannot continue: model "${model}" computed no finite logits (NaN) after ${
-        prompt.length + this.#made
-      } tokens; its weights may be damaged`,
-    );
   }
 
   take(token: number): boolean {
@@ -134,6 +127,11 @@ export class Generation implements Job {
   /** Nothing more will come. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** It ended by an error, which `next()` throws. */
+  get failed(): boolean {
+    return this.#over && this.#error !== undefined;
   }
 
   /** Mean log-probability of its tokens, where it is `scored`. */
@@ -188,4 +186,11 @@ export class Generation implements Job {
         : 0,
     };
   }
+}
+
+/** Why a text of `tokens` cannot go on. */
+export function noNumbers(model: string, tokens: number): Error {
+  return new Error(
+    `Cannot continue: model "${model}" computed no finite logits (NaN) after ${tokens} tokens; its weights may be damaged`,
+  );
 }

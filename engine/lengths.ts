@@ -65,6 +65,11 @@ export function checkRequest(
   };
   within("priority", priority, -1e9, 1e9);
   within("cachePriority", cachePriority, 0, 100);
+  if (!Number.isInteger(cachePriority)) {
+    throw new RangeError(
+      `Cannot generate with "cachePriority" ${cachePriority}: a whole number is wanted`,
+    );
+  }
   within("deadlineMs", deadlineMs ?? 0, 0, Infinity);
 }
 

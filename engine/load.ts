@@ -91,6 +91,7 @@ export async function load(
       maxSeqs: seqs,
       maxWanted: wanted,
       maxLength: context,
+      vocab: spec.vocab,
     });
     signal?.throwIfAborted();
     return new Engine({
@@ -106,8 +107,11 @@ export async function load(
       check: options.check ?? false,
     });
   } catch (error) {
-    await backend[Symbol.asyncDispose]();
-    await close();
+    try {
+      await backend[Symbol.asyncDispose]();
+    } finally {
+      await close();
+    }
     throw error;
   }
 }

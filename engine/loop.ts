@@ -90,8 +90,12 @@ export class Loop {
   /** Ends a request; its job hears of it at once or after the running step. */
   abort(id: string): void {
     if (!this.#jobs.has(id)) return;
-    this.#scheduler.abort(id);
-    this.#report(this.#scheduler.ended());
+    try {
+      this.#scheduler.abort(id);
+      this.#report(this.#scheduler.ended());
+    } catch (error) {
+      this.#fail(error as Error);
+    }
   }
 
   /** Ends everything and waits for the running step. */

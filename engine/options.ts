@@ -107,12 +107,15 @@ export interface GenerateOptions extends SamplingOptions {
    */
   readonly tenant?: string | undefined;
   /**
-   * How long the prefix cache keeps its blocks: 0 to 100, default 50. Lower ones go
-   * first; those of 100 are pinned: they go only where a request could not run
+   * How long the prefix cache keeps its blocks: a whole number from 0 to 100, default
+   * 50. Lower ones go first; those of 100 are pinned: they go only where a request could not run
    * otherwise.
    */
   readonly cachePriority?: number | undefined;
-  /** Ends the answer, with what there is of it, so many milliseconds from now. */
+  /**
+   * Ends the answer, with what there is of it, so many milliseconds from now; a beam
+   * search, which has nothing until it is done, rejects with a TimeoutError.
+   */
   readonly deadlineMs?: number | undefined;
   /**
    * Answers to the prompt, 1 to 64, told apart by `index`; they share the blocks of
@@ -126,7 +129,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly bestOf?: number | undefined;
   /**
    * Beam search with so many hypotheses side by side, 1 to 64, as Hugging Face
-   * transformers define it; gives the best `n`. Goes with no sampling option.
+   * transformers define it; gives the best `n` when it is done. Penalties, `stop`,
+   * `logitBias`, `bestOf` and a temperature are refused beside it.
    */
   readonly beams?: number | undefined;
   /**
@@ -151,7 +155,10 @@ export interface Usage {
   readonly promptTokens: number;
   /** Tokens of the prompt whose K/V were there already. */
   readonly cachedTokens: number;
-  /** Why not more of them; undefined where no more could be shared. */
+  /**
+   * Why not more of them; undefined where no more could be shared. For whoever runs
+   * the engine: "salted" tells a tenant what others asked.
+   */
   readonly miss: Miss | undefined;
   /** Tokens made, an end-of-text token that ended the answer included. */
   readonly completionTokens: number;
