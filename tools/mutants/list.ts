@@ -283,7 +283,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the end of a request leaves its sequence",
     file: "core/scheduler.ts",
-    find: "if (s.seq !== undefined) this.#cache.close(s.seq);",
+    find: "if (seq !== undefined) this.#cache.close(seq);",
     replace: "",
     tests: SCHEDULER,
   },
@@ -297,8 +297,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "guesses take the wanted rows of others",
     file: "core/step_plan.ts",
-    find: "Math.min(maxRows, maxWanted) - decoding",
-    replace: "maxRows - decoding",
+    find: "maxRows, maxWanted - prompts)",
+    replace: "maxRows, maxRows)",
+    tests: DRAFTING,
+  },
+  {
+    name: "guesses leave no rows to prompts",
+    file: "core/step_plan.ts",
+    find: "prompts > 0 ? maxRows >> 1 : maxRows",
+    replace: "maxRows",
     tests: DRAFTING,
   },
   {
