@@ -6,6 +6,7 @@
  */
 import type { KVCache } from "./cache.ts";
 import type { RequestState } from "./request_state.ts";
+import type { GenRequest } from "./scheduler_types.ts";
 
 /** What running requests are going to take soon. */
 export interface Load {
@@ -136,12 +137,14 @@ export function ordered(
   waiting: readonly RequestState[],
   cache: KVCache,
 ): readonly RequestState[] {
-  const ready = waiting.filter((s) => !s.held);
-  const requests = ready.map((s) => s.request);
+  const ready = new Map<GenRequest, RequestState>();
+  for (const s of waiting) if (!s.held) ready.set(s.request, s);
+  const requests = [...ready.keys()];
   const out: RequestState[] = [];
   for (const r of cache.plan.admission.order(requests, cache.stat(true))) {
-    const s = ready.find((w) => w.request === r);
-    if (s !== undefined && !out.includes(s)) out.push(s);
+    const s = ready.get(r);
+    // Each once, however often it was named.
+    if (s !== undefined && ready.delete(r)) out.push(s);
   }
   return out;
 }
