@@ -22,8 +22,9 @@ export interface PagedAttentionOptions {
 }
 
 /**
- * Decoding at 0 to 4,000 positions is as fast with 16 as with 32 to 256, and a
- * sequence wastes 8 positions on average; with 8, steps become slower.
+ * As fast as one contiguous block where a backend lays neighbouring blocks together
+ * (`deno task strategies paging`), and a sequence leaves 8 positions empty on average:
+ * ends of blocks are under 4 % on traces of short requests, with 32 above (`… waste`).
  */
 const DEFAULT = 16;
 
