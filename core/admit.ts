@@ -84,9 +84,11 @@ export function originOf(
     if (relative === s || relative.seq === undefined) continue;
     const common = commonLength(relative, s);
     if (relative.computed < Math.min(common, s.forkAt)) return "wait";
-    const at = Math.min(common, relative.computed);
-    if (best !== undefined && best.at >= at) continue;
-    if (at > 0 && cache.canFork(relative.seq, at)) best = { relative, at };
+    const at = cache.forkLength(
+      relative.seq,
+      Math.min(common, relative.computed),
+    );
+    if (at > (best?.at ?? 0)) best = { relative, at };
   }
   return best;
 }

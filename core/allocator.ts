@@ -30,6 +30,11 @@ export interface Allocator {
   alloc(bytes: number): Span | undefined;
   /** Gives a span back. Throws a TypeError on one it did not hand out. */
   free(span: Span): void;
+  /**
+   * Moves a span, with what is in it, down into the free space right before it:
+   * where it is from now on, the same where there is none. Absent: nothing moves.
+   */
+  slide?(span: Span): Span;
   /** The books. */
   stat(): AllocStat;
   /** Recounts the books; throws on the first disagreement. */

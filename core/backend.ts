@@ -5,7 +5,7 @@
  */
 import type { Allocator, Span } from "./allocator.ts";
 import type { LedgerLine } from "./ledger.ts";
-import type { AttendKernel, Transcoder } from "./slots.ts";
+import type { AttendKernel, Codec, Transcoder } from "./slots.ts";
 import type { BlockShape, MaybePromise } from "./types.ts";
 
 /** Rank-0 memory. Offsets are bytes from the start of the device's address space. */
@@ -32,11 +32,14 @@ export interface DeviceMemory extends Allocator {
  * ```text
  *  row       0  1  2  3 | 4 | 5        tokens[row], positions[row]
  *  sequence  0  0  0  0 | 1 | 2        seqs[row]
- *  tables[g][seq * tableStride + b]    byte offset of block b, 0: released
+ *  tables[g][seq * tableStride + b]    byte offset of block b while it is open
+ *  sealed[g][seq * tableStride + b]    and of its sealed form; 0: has none
  *  starts[g][row], sinks[g][row]       the row sees [first, sink) and
  *  firsts[g][row]                      [start, position],
  *  backs[g][row]                       the former as if it stood so far back
  * ```
+ * A row reads the block it stands in open. An earlier one it reads sealed, where
+ * that has such a form, even if the same step fills it: the step seals it first.
  */
 export interface StepBatch {
   /** Rows in use, 1 to `limits.rows`. */
@@ -51,6 +54,10 @@ export interface StepBatch {
   readonly tableStride: number;
   /** Blocks of each sequence, by group; see the drawing. */
   readonly tables: readonly Uint32Array[];
+  /** Their sealed forms, by group; all 0 where the backend seals nothing. */
+  readonly sealed: readonly Uint32Array[];
+  /** How many blocks the step's rows fill that have a place to be sealed to. */
+  seals: number;
   /** First position each row sees after the sinks, by group. */
   readonly starts: readonly Int32Array[];
   /** Each row sees `firsts` up to, not including, `sinks` besides, by group. */
@@ -123,6 +130,33 @@ export interface BoundGroup {
   readonly layers: readonly number[];
   /** Their blocks. */
   readonly shape: BlockShape;
+  /** How the backend seals full blocks and reads them; undefined: it does not. */
+  readonly fused?: Codec | undefined;
+  /** How its open blocks lie in slabs, where that is not the backend's own choice. */
+  readonly slab?: SlabLayout | undefined;
+  /** Whether its rows see everything before them; default false. */
+  readonly sight?: { readonly full: boolean };
+}
+
+/**
+ * Access to open blocks as values, for codecs that no kernel reads. `slab`: how the
+ * blocks of the group lie; undefined where each is one run of memory.
+ */
+export interface OpenBlocks {
+  /** The values of the block at `offset`, in the order of `rawFloats()`. */
+  read(
+    offset: number,
+    shape: BlockShape,
+    out: Float32Array,
+    slab?: SlabLayout,
+  ): void;
+  /** Writes them, rounded to what the backend keeps. */
+  write(
+    offset: number,
+    shape: BlockShape,
+    values: Float32Array,
+    slab?: SlabLayout,
+  ): void;
 }
 
 /** A device that runs the model. */
@@ -141,6 +175,8 @@ export interface Backend extends AsyncDisposable {
   readonly rawFormat: string;
   /** Bytes of one open block in this backend's layout. */
   blockBytes(shape: BlockShape): number;
+  /** Absent: every codec has to have a kernel here. */
+  readonly openBlocks?: OpenBlocks;
   /** How blocks lie in slabs; absent where each is one run of memory. */
   slab?(shape: BlockShape): SlabLayout;
   /**

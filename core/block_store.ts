@@ -14,34 +14,30 @@
  * place on the device, or one that its bytes have not come back to yet. It has no
  * key meanwhile.
  *
+ * A block that a codec was applied to is *final*: it has its codes, or what they
+ * stand for, in place of what was computed, and so is not unsealed again.
+ *
  * Ids start at 1; 0 stands for no block.
  *
  * @module
  */
 import type { Span } from "./allocator.ts";
-import type { DeviceMemory } from "./backend.ts";
+import type { DeviceMemory, OpenBlocks } from "./backend.ts";
+import { BlockPlaces } from "./block_places.ts";
+import { BlockValues } from "./block_values.ts";
 import type { CachePlan } from "./plan.ts";
-import { type Pool, pool } from "./pool.ts";
-import { Quota } from "./quota.ts";
 import { Tiers } from "./tiers.ts";
 import type { BlockContent, CacheEvent } from "./slots.ts";
 import type { BlockId } from "./types.ts";
 
-/** Small blocks are taken from the heap by at most this many bytes. */
-const SLAB_BYTES = 1 << 16;
-/** A slab is at most this part of the budget: half-used slabs cost little. */
-const SLAB_PART = 64;
+/** What a block's bytes are: as computed, what the codec gives back, or its codes. */
+const RAW = 0, ROUNDED = 1, CODED = 2;
 
 /** The blocks of every group, in one device's memory. */
 export class BlockStore {
-  readonly quota: Quota;
   readonly tiers: Tiers;
-  readonly pools: readonly Pool[];
-  /** Slots in a slab, by group. */
-  readonly slabs: readonly number[];
-  readonly peaks: Float64Array;
-  /** Parts of a block, by group; see SlabLayout. */
-  readonly #parts: readonly number[];
+  readonly places: BlockPlaces;
+  readonly values: BlockValues;
   evictions = 0;
   copies = 0;
   /** Uses by tables. */
@@ -56,51 +52,49 @@ export class BlockStore {
 
   readonly #plan: CachePlan;
   readonly #memory: DeviceMemory;
-  #offsets = new Float64Array(64);
   #refs = new Int32Array(64);
   #groups = new Int16Array(64);
   #sealed = new Uint8Array(64);
+  #forms = new Uint8Array(64);
   #away = new Uint8Array(64);
   readonly #keys: (string | undefined)[] = [undefined];
   readonly #spare: number[] = [];
   #ids = 1;
 
-  /** `blockBytes`: of one block, by group. */
+  /** `blockBytes`: of one open block, by group. */
   constructor(
     plan: CachePlan,
     memory: DeviceMemory,
     budgetBytes: number,
     blockBytes: readonly number[],
+    openBlocks?: OpenBlocks,
   ) {
+    const { groups } = plan;
     this.#plan = plan;
     this.#memory = memory;
-    this.quota = new Quota(memory, budgetBytes);
-    this.tiers = new Tiers(plan.tiers, memory);
-    const slab = Math.min(SLAB_BYTES, budgetBytes / SLAB_PART);
-    const layouts = plan.groups.map((g) => g.slab);
-    const slots = blockBytes.map((b, g) =>
-      layouts[g] === undefined ? Math.ceil(b / memory.align) * memory.align : b
-    );
-    this.slabs = slots.map((b, g) =>
-      layouts[g]?.blocks ?? Math.max(1, Math.floor(slab / b))
-    );
-    this.#parts = layouts.map((l) => l?.parts ?? 1);
-    this.pools = slots.map((b, g) =>
-      pool(this.quota, b, this.slabs[g]!, b / this.#parts[g]!)
-    );
-    this.peaks = new Float64Array(slots.length);
+    this.places = new BlockPlaces(groups, memory, budgetBytes, blockBytes);
+    this.values = new BlockValues(groups, memory, this.places, openBlocks);
+    this.tiers = new Tiers(plan, memory);
   }
 
   /** Bytes a taker could get now, were they all in the right place. */
   get available(): number {
-    let bytes = this.quota.limit - this.quota.held + this.idleBytes;
-    for (const p of this.pools) bytes += p.spare * p.slotBytes;
-    return bytes;
+    return this.places.free + this.idleBytes;
   }
 
-  /** Byte offset in the device's memory; 0 for block 0. */
+  /** Byte offset of its open place; 0: it has none, as block 0. */
   offset(id: number): number {
-    return this.#offsets[id]!;
+    return this.places.openAt(id);
+  }
+
+  /** Byte offset of its sealed place; 0: it has none, as block 0. */
+  sealedAt(id: number): number {
+    return this.places.sealedAt(id);
+  }
+
+  /** Whether it has any place on the device. */
+  isPlaced(id: number): boolean {
+    return this.places.openAt(id) !== 0 || this.places.sealedAt(id) !== 0;
   }
 
   refs(id: number): number {
@@ -113,6 +107,16 @@ export class BlockStore {
 
   isSealed(id: number): boolean {
     return this.#sealed[id] === 1;
+  }
+
+  /** Whether what was computed is no longer there: it cannot be written on. */
+  isFinal(id: number): boolean {
+    return this.#forms[id] !== RAW;
+  }
+
+  /** Whether its bytes are codes of the group's codec. */
+  isCoded(id: number): boolean {
+    return this.#forms[id] === CODED;
   }
 
   key(id: number): string | undefined {
@@ -131,33 +135,29 @@ export class BlockStore {
 
   /** Bytes of a block. */
   blockBytes(id: number): number {
-    return this.pools[this.#groups[id]!]!.slotBytes;
+    const { open, sealed } = this.places, group = this.#groups[id]!;
+    return (this.isCoded(id) ? sealed[group]! : open[group]!).slotBytes;
   }
 
   /** Where the parts of a block are. */
-  *spans(id: number): Iterable<Span> {
-    const group = this.#groups[id]!, parts = this.#parts[group]!;
-    const bytes = this.blockBytes(id) / parts;
-    const gap = parts === 1 ? 0 : bytes * this.slabs[group]!;
-    for (let i = 0; i < parts; i++) {
-      yield { offset: this.#offsets[id]! + i * gap, bytes };
-    }
+  spans(id: number): Iterable<Span> {
+    const group = this.#groups[id]!;
+    return this.isCoded(id)
+      ? [this.places.sealedSpan(id, group)]
+      : this.places.openSpans(id, group);
   }
 
   /** Gives up the place of a block with one user, whose bytes are in a tier. */
   leave(id: number): void {
     this.#forgetKey(id);
     this.#away[id] = 1;
-    this.pools[this.#groups[id]!]!.give(this.#offsets[id]!);
-    this.#offsets[id] = 0;
+    this.places.giveOpen(id, this.#groups[id]!);
+    this.places.giveSealed(id, this.#groups[id]!);
   }
 
   /** Takes a place for a block that is away; false where there is none. */
   comeBack(id: number): boolean {
-    const offset = this.#place(this.#groups[id]!);
-    if (offset < 0) return false;
-    this.#offsets[id] = offset;
-    return true;
+    return this.#place(id, this.isCoded(id));
   }
 
   /** The bytes of a block have come to its place. */
@@ -165,30 +165,43 @@ export class BlockStore {
     this.#away[id] = 0;
   }
 
-  /** A free slot; idle blocks make room. -1: there is none. */
-  #place(group: number): number {
-    const p = this.pools[group]!;
-    let offset = p.take();
-    while (offset < 0) {
-      if (!this.evict()) return -1;
-      offset = p.take();
-    }
-    if (p.held > this.peaks[group]!) this.peaks[group] = p.held;
-    return offset;
+  /** A place for a block; idle blocks make room. False: there is none. */
+  #place(id: number, sealed: boolean): boolean {
+    const group = this.#groups[id]!, { places } = this;
+    while (
+      sealed ? !places.takeSealed(id, group) : !places.takeOpen(id, group)
+    ) if (!this.evict()) return false;
+    return true;
   }
 
   /** An open block with one user; idle blocks make room. 0: there is none. */
   take(group: number): number {
-    const offset = this.#place(group);
-    if (offset < 0) return 0;
     const id = this.#spare.pop() ?? this.#fresh();
-    this.#offsets[id] = offset;
+    this.#groups[id] = group;
+    if (!this.#place(id, false)) {
+      this.#spare.push(id);
+      return 0;
+    }
     this.#refs[id] = 1;
     this.references++;
-    this.#groups[id] = group;
     this.#sealed[id] = 0;
+    this.#forms[id] = RAW;
     this.live++;
     return id;
+  }
+
+  /**
+   * A place for what the step that fills an open block seals; idle blocks make
+   * room. False: there is none.
+   */
+  promise(id: number): boolean {
+    return this.#place(id, true);
+  }
+
+  /** Gives that place back: the block stays open. */
+  unpromise(id: number): void {
+    if (this.places.openAt(id) === 0) return;
+    this.places.giveSealed(id, this.#groups[id]!);
   }
 
   /** One more user. */
@@ -197,7 +210,7 @@ export class BlockStore {
     if (this.#refs[id]!++ > 0) return;
     this.changes++;
     this.idle--;
-    this.idleBytes -= this.pools[this.#groups[id]!]!.slotBytes;
+    this.idleBytes -= this.blockBytes(id);
     this.#plan.evict.forget(id as BlockId);
   }
 
@@ -211,27 +224,43 @@ export class BlockStore {
       return;
     }
     this.idle++;
-    this.idleBytes += this.pools[this.#groups[id]!]!.slotBytes;
+    this.idleBytes += this.blockBytes(id);
     const { evict } = this.#plan;
     evict.touch(id as BlockId);
     while (this.idleBytes > (evict.mostBytes ?? Infinity) && this.evict());
   }
 
-  /** The block is full. With a key that the index lacks, it can be found by it. */
-  seal(id: number, key?: string, content?: BlockContent): void {
+  /**
+   * The block, `index` of its sequence, is full: the step sealed it to the place it
+   * was promised, or it is rounded, or it stays as it is. With a key that the index
+   * lacks, it can be found by it.
+   */
+  seal(id: number, index: number, key?: string, content?: BlockContent): void {
     if (this.#sealed[id] === 0) this.sealed++;
     this.#sealed[id] = 1;
-    const { index } = this.#plan;
+    this.#settle(id, this.#groups[id]!, index);
+    const { index: prefixes } = this.#plan;
     if (
       key !== undefined && content !== undefined &&
       this.#keys[id] === undefined && this.find(key, this.#groups[id]!) === 0
     ) {
-      index?.set(key, id as BlockId, content);
+      prefixes?.set(key, id as BlockId, content);
       this.changes++;
       this.#keys[id] = key;
     }
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "seal", block: id as BlockId });
+    }
+  }
+
+  #settle(id: number, group: number, index: number): void {
+    const { rounds, keepFirst } = this.#plan.groups[group]!;
+    if (this.places.sealedAt(id) !== 0) {
+      this.places.giveOpen(id, group);
+      this.#forms[id] = CODED;
+    } else if (rounds && index >= keepFirst) {
+      this.values.round(id, group);
+      this.#forms[id] = ROUNDED;
     }
   }
 
@@ -255,6 +284,7 @@ export class BlockStore {
     const group = this.#groups[id]!;
     const made = this.take(group);
     if (made === 0) return 0;
+    // A place may have been made by moving the block itself: it is looked up now.
     const to = [...this.spans(made)];
     let part = 0;
     for (const from of this.spans(id)) this.#memory.copy(from, to[part++]!);
@@ -271,7 +301,7 @@ export class BlockStore {
     for (const id of this.#plan.evict.victims()) {
       if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;
       this.idle--;
-      this.idleBytes -= this.pools[this.#groups[id]!]!.slotBytes;
+      this.idleBytes -= this.blockBytes(id);
       this.evictions++;
       this.#plan.evict.forget(id);
       this.#forgetKey(id);
@@ -300,10 +330,8 @@ export class BlockStore {
     if (this.#sealed[id] === 1) this.sealed--;
     this.#sealed[id] = 0;
     this.live--;
-    if (this.#offsets[id] !== 0) {
-      this.pools[this.#groups[id]!]!.give(this.#offsets[id]!);
-    }
-    this.#offsets[id] = 0;
+    this.places.giveOpen(id, this.#groups[id]!);
+    this.places.giveSealed(id, this.#groups[id]!);
     if (this.#away[id] === 1) this.tiers.drop(id);
     this.#away[id] = 0;
     this.#spare.push(id);
@@ -324,18 +352,20 @@ export class BlockStore {
     this.#keys.push(undefined);
     if (id < this.#refs.length) return id;
     const length = id * 2;
-    const old = [this.#offsets, this.#refs, this.#groups, this.#sealed];
-    const away = this.#away;
-    this.#offsets = new Float64Array(length);
-    this.#refs = new Int32Array(length);
-    this.#groups = new Int16Array(length);
-    this.#sealed = new Uint8Array(length);
-    this.#offsets.set(old[0]!);
-    this.#refs.set(old[1]!);
-    this.#groups.set(old[2]!);
-    this.#sealed.set(old[3]!);
-    this.#away = new Uint8Array(length);
-    this.#away.set(away);
+    this.places.grow(length);
+    this.#refs = enlarge(this.#refs, new Int32Array(length));
+    this.#groups = enlarge(this.#groups, new Int16Array(length));
+    this.#sealed = enlarge(this.#sealed, new Uint8Array(length));
+    this.#forms = enlarge(this.#forms, new Uint8Array(length));
+    this.#away = enlarge(this.#away, new Uint8Array(length));
     return id;
   }
+}
+
+function enlarge<T extends Int32Array | Int16Array | Uint8Array>(
+  old: T,
+  room: T,
+): T {
+  room.set(old);
+  return room;
 }

@@ -59,6 +59,7 @@ export class BlockTable {
     }
     this.count += this.pending;
     this.pending = 0;
+    if (length % this.#group.shape.tokens !== 0) this.#unpromise();
   }
 
   /** Releases the blocks of a reservation. */
@@ -67,6 +68,14 @@ export class BlockTable {
       this.pending--;
       this.#release(this.count + this.pending);
     }
+    this.#unpromise();
+  }
+
+  /** Whether it ends at `length` within a block that nobody can write on. */
+  isFinalAt(length: number): boolean {
+    const { tokens } = this.#group.shape;
+    return length % tokens !== 0 &&
+      this.#store.isFinal(this.ids[Math.floor(length / tokens)]!);
   }
 
   /** Releases what the query at `length`, and so any later one, cannot see. */
@@ -132,6 +141,11 @@ export class BlockTable {
     if (other.hashed > Math.floor(length / this.#group.shape.tokens)) return;
     this.hashed = other.hashed;
     this.digest.set(other.digest);
+  }
+
+  /** The block at the end is not filled after all. */
+  #unpromise(): void {
+    if (this.count > 0) this.#store.unpromise(this.ids[this.count - 1]!);
   }
 
   #release(b: number): void {

@@ -7,15 +7,17 @@
  *
  * @module
  */
-import type { DeviceMemory, StepBatch } from "./backend.ts";
+import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
 import type { CacheStat } from "./cache_stat.ts";
 import type { Reservation, Shortfall, Work } from "./cache_types.ts";
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
-import { forkedBytes, peakBytes } from "./peak.ts";
+import { requireCarried } from "./carried.ts";
+import { forkedBytes, growthBytes, peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
+import type { Pool } from "./pool.ts";
 import { findPrefix } from "./prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
@@ -34,6 +36,8 @@ export interface CacheOptions {
   readonly budgetBytes: number;
   /** Bytes of one open block, default what the plan says. */
   readonly blockBytes?: (shape: BlockShape) => number;
+  /** The backend's, for codecs that it has no kernel for. Default: none. */
+  readonly openBlocks?: OpenBlocks | undefined;
   /** Positions that `trim()` can take back after a window has slid, default 0. */
   readonly slack?: number;
 }
@@ -89,15 +93,15 @@ export class KVCache {
 
   /** See `createCache()`. */
   constructor(options: CacheOptions) {
-    const { plan, memory, budgetBytes, slack = 0 } = options;
-    requireCarried(plan);
+    const { plan, memory, budgetBytes, slack = 0, openBlocks } = options;
+    requireCarried(plan, openBlocks);
     this.plan = plan;
     this.budgetBytes = budgetBytes;
     this.#slack = slack;
     const bytes = plan.groups.map((g) =>
       options.blockBytes?.(g.shape) ?? g.blockBytes
     );
-    this.#store = new BlockStore(plan, memory, budgetBytes, bytes);
+    this.#store = new BlockStore(plan, memory, budgetBytes, bytes, openBlocks);
     this.#steps = new Reservations(
       plan,
       this.#store,
@@ -227,7 +231,7 @@ export class KVCache {
     const s = this.#get(seq);
     const bytes = ownBytes(s, this.#store);
     const { tiers } = this.#store;
-    return this.plan.tiers.length > 0 && tiers.takes([bytes])
+    return this.plan.tiers.length > 0
       ? 2 * bytes * tiers.secondsPerByte
       : Infinity;
   }
@@ -238,7 +242,9 @@ export class KVCache {
    * batch is too small.
    */
   fill(r: Reservation, batch: StepBatch): void {
-    const { list, seqs, rows } = this.#steps.require(r, "fill");
+    const step = this.#steps.require(r, "fill");
+    this.#steps.pin(step);
+    const { list, seqs, rows } = step;
     fillBatch(list, seqs, rows, this.plan, this.#store, batch);
   }
 
@@ -265,10 +271,11 @@ export class KVCache {
     const kept = length ?? s.length;
     if (!this.canFork(seq, kept)) {
       throw new RangeError(
-        `Cannot fork sequence ${seq} at ${kept}: it has ${s.length} positions, or has released blocks that position ${kept} sees; open a new one`,
+        `Cannot fork sequence ${seq} at ${kept}: it has ${s.length} positions, or has released blocks that position ${kept} sees, or that is within a block that was sealed; open a new one, or fork it at forkLength()`,
       );
     }
     const made = this.#fresh(s.salt, s.priority);
+    made.altered = s.altered;
     made.write(s.tokens, 0, kept, 0);
     made.length = kept;
     for (const [g, table] of made.tables.entries()) {
@@ -283,12 +290,27 @@ export class KVCache {
   canFork(seq: SeqId, length: number): boolean {
     const s = this.#get(seq);
     return Number.isInteger(length) && length >= 0 && length <= s.length &&
-      s.away === 0 && s.tables.every((table) => table.sees(length));
+      s.away === 0 &&
+      s.tables.every((t) => t.sees(length) && !t.isFinalAt(length));
+  }
+
+  /** Most positions, up to `most`, that a fork of a sequence can begin with. */
+  forkLength(seq: SeqId, most: number): number {
+    const s = this.#get(seq);
+    let length = Math.min(most, s.length);
+    for (let g = 0; g < s.tables.length; g++) {
+      if (!s.tables[g]!.isFinalAt(length)) continue;
+      // To the start of that block, where another group may be within one.
+      length -= length % this.plan.groups[g]!.shape.tokens;
+      g = -1;
+    }
+    return this.canFork(seq, length) ? length : 0;
   }
 
   /**
    * Takes positions from `length` on back. A RangeError where that needs
-   * blocks a window has released: start the sequence again, or give `slack`.
+   * blocks a window has released: start the sequence again, or give `slack`. So
+   * within a block that was sealed: what was computed is not there any more.
    */
   trim(seq: SeqId, length: number): void {
     const s = this.#free(seq, "trim");
@@ -303,6 +325,14 @@ export class KVCache {
       );
     }
     for (const [g, table] of s.tables.entries()) {
+      if (table.isFinalAt(length)) {
+        const { codec, shape: { tokens } } = this.plan.groups[g]!;
+        throw new RangeError(
+          `Cannot trim sequence ${seq} from ${s.length} to ${length}: its block of ${tokens} positions in group ${g} was sealed by codec "${codec.id}", what was computed is gone; trim it to ${
+            length - length % tokens
+          }`,
+        );
+      }
       if (table.sees(length)) continue;
       throw new RangeError(
         `Cannot trim sequence ${seq} from ${s.length} to ${length}: group ${g} has released blocks that position ${length} sees; open the sequence again`,
@@ -340,7 +370,7 @@ export class KVCache {
   ): number {
     return peakBytes(
       this.plan.groups,
-      this.#store,
+      this.#store.places,
       length,
       chunk,
       this.#slack,
@@ -353,17 +383,13 @@ export class KVCache {
    * first `shared` positions are the same.
    */
   forkedBytes(length: number, shared: number, copies: number): number {
-    return forkedBytes(this.plan.groups, this.#store, length, shared, copies);
+    const { groups } = this.plan, { places } = this.#store;
+    return forkedBytes(groups, places, length, shared, copies);
   }
 
   /** Bytes of the next block of a sequence of `length` that may grow to `most`. */
   growthBytes(length: number, most: number): number {
-    let bytes = 0;
-    for (const [g, { shape: { tokens } }] of this.plan.groups.entries()) {
-      if (Math.ceil(most / tokens) <= Math.ceil(length / tokens)) continue;
-      bytes += this.#store.pools[g]!.slotBytes;
-    }
-    return bytes;
+    return growthBytes(this.plan.groups, this.#store.places, length, most);
   }
 
   /** Gives up every idle block. */
@@ -371,16 +397,19 @@ export class KVCache {
     while (this.#store.evict());
   }
 
-  /** The bytes held, by group. */
+  /** The bytes held, by group; those of blocks that wait to be sealed apart. */
   lines(): readonly LedgerLine[] {
-    const below = this.#store.tiers.lines();
-    return this.#store.pools.map((p, g): LedgerLine => ({
-      tier: "device",
-      owner: "kv",
-      component: `group ${g}`,
-      bytes: p.held,
-      peak: this.#store.peaks[g]!,
-    })).concat(below);
+    const { places, tiers } = this.#store;
+    const out: LedgerLine[] = [];
+    const line = (component: string, { held, peak }: Pool): void => {
+      out.push({ tier: "device", owner: "kv", component, bytes: held, peak });
+    };
+    for (const [g, open] of places.open.entries()) {
+      const sealed = places.sealed[g];
+      line(`group ${g}`, sealed ?? open);
+      if (sealed !== undefined) line(`group ${g} open`, open);
+    }
+    return [...out, ...tiers.lines()];
   }
 
   /** Tells every observer. */
@@ -405,7 +434,7 @@ export class KVCache {
       },
       tiers: [{
         id: "device",
-        used: store.quota.held,
+        used: store.places.quota.held,
         capacity: this.budgetBytes,
       }, ...store.tiers.stat()],
       sequences: this.#seqs.size,
@@ -457,15 +486,5 @@ export class KVCache {
       );
     }
     return s;
-  }
-}
-
-/** Throws a TypeError on codecs. */
-function requireCarried(plan: CachePlan): void {
-  for (const g of plan.groups) {
-    if (g.codec.id === "raw" && g.tierCodecs.size === 0) continue;
-    throw new TypeError(
-      `Cannot create a cache with codec "${g.codec.id}": blocks stay in the backend's format "${plan.rawFormat}"`,
-    );
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { BlockStore } from "./block_store.ts";
-import type { CachePlan } from "./plan.ts";
+import type { CachePlan, GroupPlan } from "./plan.ts";
 import { intersect, needed } from "./ranges.ts";
 import type { Sequence } from "./sequence.ts";
 import type { BlockId, SeqId } from "./types.ts";
@@ -25,10 +25,13 @@ export function checkCache(
     countSequence(plan, store, s, refs, slack);
   }
   countBlocks(plan, store, refs);
-  for (const p of store.pools) p.check();
-  const held = store.pools.reduce((sum, p) => sum + p.held, 0);
-  agree("bytes held", store.quota.held, held);
-  store.quota.check();
+  let held = 0;
+  for (const p of store.places.pools()) {
+    p.check();
+    held += p.held;
+  }
+  agree("bytes held", store.places.quota.held, held);
+  store.places.quota.check();
 }
 
 function countSequence(
@@ -62,6 +65,7 @@ function countSequence(
         continue;
       }
       refs[id]!++;
+      checkForm(group, store, s, b, id);
       if (range.end <= early && intersect(kept, [range]).length === 0) {
         fail(`block ${b} ${name} is held, no position from ${early} sees it`);
       }
@@ -73,6 +77,36 @@ function countSequence(
   }
 }
 
+/** An open block is as computed; a full one as the codec leaves it. */
+function checkForm(
+  { shape: { tokens }, fused, rounds, keepFirst }: GroupPlan,
+  store: BlockStore,
+  s: Sequence,
+  b: number,
+  id: number,
+): void {
+  const name = `of block ${b} of sequence ${s.id}`;
+  const full = b < Math.floor(s.length / tokens);
+  const sealed = full && b >= keepFirst;
+  // A trimmed block that stays open is full until it is written to.
+  if (full) agree(`fullness ${name}`, +store.isSealed(id), 1);
+  agree(
+    `finality ${name}`,
+    +store.isFinal(id),
+    +(sealed && (!!fused || rounds)),
+  );
+  agree(`coding ${name}`, +store.isCoded(id), +(sealed && !!fused));
+  if (!store.isPlaced(id)) return;
+  const fills = !full && b >= keepFirst && !!fused &&
+    (b + 1) * tokens <= s.length + s.pending;
+  agree(`open places ${name}`, +(store.offset(id) !== 0), +!store.isCoded(id));
+  agree(
+    `sealed places ${name}`,
+    +(store.sealedAt(id) !== 0),
+    +(store.isCoded(id) || fills),
+  );
+}
+
 function countBlocks(
   plan: CachePlan,
   store: BlockStore,
@@ -82,16 +116,16 @@ function countBlocks(
   let sealed = 0;
   let idle = 0;
   let idleBytes = 0;
-  const perGroup = new Int32Array(store.pools.length);
+  const { open, sealed: coded } = store.places;
+  const perGroup = new Int32Array(open.length);
+  const perSealed = new Int32Array(open.length);
   const offsets = new Set<number>();
   const away = new Set<number>();
-  let placeless = 0;
   for (let id = 1; id < store.end; id++) {
-    if (store.offset(id) === 0 && !store.isAway(id)) {
+    if (!store.isPlaced(id) && !store.isAway(id)) {
       agree(`references of free block ${id}`, refs[id]!, 0);
       continue;
     }
-    const pool = store.pools[store.group(id)]!;
     const key = store.key(id);
     live++;
     if (store.isAway(id)) {
@@ -99,10 +133,16 @@ function countBlocks(
       agree(`users of block ${id}, which is away`, store.refs(id), 1);
       if (key !== undefined) fail(`block ${id} is away and has a key`);
     }
-    if (store.offset(id) === 0) placeless++;
-    else {
-      perGroup[store.group(id)]!++;
-      offsets.add(store.offset(id));
+    for (
+      const [at, count] of [
+        [store.offset(id), perGroup],
+        [store.sealedAt(id), perSealed],
+      ] as const
+    ) {
+      if (at === 0) continue;
+      if (offsets.has(at)) fail(`block ${id} is where another is`);
+      offsets.add(at);
+      count[store.group(id)]!++;
     }
     agree(`references of block ${id}`, store.refs(id), refs[id]!);
     if (store.isSealed(id)) sealed++;
@@ -113,17 +153,20 @@ function countBlocks(
     if (refs[id] !== 0) continue;
     if (key === undefined) fail(`block ${id} is of no use and not free`);
     idle++;
-    idleBytes += pool.slotBytes;
+    idleBytes += store.blockBytes(id);
   }
   agree("uses of blocks", store.references, refs.reduce((a, b) => a + b, 0));
   agree("blocks", store.live, live);
-  agree("places of blocks", offsets.size, live - placeless);
   store.tiers.check(away);
   agree("sealed blocks", store.sealed, sealed);
   agree("idle blocks", store.idle, idle);
   agree("idle bytes", store.idleBytes, idleBytes);
-  for (const [g, p] of store.pools.entries()) {
+  for (const [g, p] of open.entries()) {
     agree(`slots of group ${g}`, p.stat().used / p.slotBytes, perGroup[g]!);
+    const sealing = coded[g];
+    if (sealing === undefined) continue;
+    const used = sealing.stat().used / sealing.slotBytes;
+    agree(`sealed places of group ${g}`, used, perSealed[g]!);
   }
 }
 

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { createCache } from "./cache.ts";
 import type { Reservation, Shortfall } from "./cache_types.ts";
 import type { CacheEvent } from "./slots.ts";
 import { cacheDriver } from "./testing/cache_driver.ts";
 import {
-  fakePlan,
   indexPlugin,
   layoutPlugin,
   windowPlugin,
@@ -343,22 +341,4 @@ Deno.test("KVCache.fill() refuses a batch that is too small", async () => {
   d.cache.commit(long);
   const longer = ok(d.cache.reserve([{ seq, tokens: [1] }]));
   assert.throws(() => d.cache.fill(longer, d.backend.batch), /2 blocks of/);
-});
-
-Deno.test("createCache() refuses codecs it does not carry out", async () => {
-  const { plan, backend } = await fakePlan([{
-    name: "codec",
-    setup: (host) =>
-      host.provide("codec", {
-        id: "int8",
-        lossy: true,
-        bytes: () => 1,
-        seal: () => {},
-        open: () => {},
-      }),
-  }]);
-  assert.throws(
-    () => createCache({ plan, memory: backend.memory, budgetBytes: 1 }),
-    /codec "int8"/,
-  );
 });

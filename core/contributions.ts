@@ -95,6 +95,12 @@ export class Contributions {
     return left[0] ?? all[0];
   }
 
+  /** A conflict, once: layers repeat what was said of others. */
+  report(conflict: Conflict): void {
+    if (this.conflicts.some((c) => c.message === conflict.message)) return;
+    this.conflicts.push(conflict);
+  }
+
   /** Runs what plugins left for the end, last first; throws what failed. */
   async close(): Promise<void> {
     this.#abort.abort();

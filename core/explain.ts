@@ -65,7 +65,12 @@ function group(
       spans(g.layers)
     }, ${shape.kvHeads} KV heads of ${shape.headDim}`,
     `  blocks: ${shape.tokens} tokens, ${g.blockBytes} bytes (${perToken} per token), layout "${g.layout.id}"`,
-    `  format: "${plan.rawFormat}" open, "${g.codec.id}" sealed`,
+    `  format: "${plan.rawFormat}" open, ${sealing(plan, g)}`,
+    ...(g.codec.id === "raw" || g.keepFirst === 0 ? [] : [
+      `  the first ${g.keepFirst} ${
+        g.keepFirst === 1 ? "block stays" : "blocks stay"
+      } open`,
+    ]),
     `  queries see ${sees}`,
     `  decided by ${g.by.join(", ")}`,
     ...[...g.kernels].map(([format, k]) =>
@@ -73,6 +78,23 @@ function group(
     ),
     ...g.notes.map((n) => `  note: ${n}`),
   ];
+}
+
+/** What becomes of full blocks. */
+function sealing(
+  { rawFormat }: Pick<CachePlan, "rawFormat">,
+  { codec, fused, rounds, shape, sealedBytes, blockBytes }: GroupPlan,
+): string {
+  if (codec.id === "raw") return `full blocks stay as they are`;
+  const perToken = (sealedBytes / shape.tokens).toFixed(1);
+  if (fused !== undefined) {
+    return `"${codec.id}" sealed, fused: ${sealedBytes} bytes (${perToken} per token, ${
+      (sealedBytes / blockBytes).toFixed(3)
+    } of "${rawFormat}")`;
+  }
+  return rounds
+    ? `"${codec.id}" sealed, decoded in place, no bytes saved: rows of a sequence in one step end with its block`
+    : `"${codec.id}" sealed, which changes no value and saves no bytes here`;
 }
 
 /** "0-3, 5" for 0, 1, 2, 3, 5. */

@@ -25,6 +25,7 @@ export function fillBatch(
     );
   }
   let row = 0;
+  let seals = 0;
   for (let i = 0; i < count; i++) {
     const s = seqs[i]!;
     const first = row;
@@ -48,7 +49,17 @@ export function fillBatch(
       for (let b = 0; b < blocks; b++) {
         offsets[base + b] = store.offset(table.ids[b]!);
       }
-      const { sight } = groups[g]!;
+      const { sight, fused, shape } = groups[g]!;
+      if (fused !== undefined) {
+        const places = batch.sealed[g]!;
+        for (let b = 0; b < blocks; b++) {
+          places[base + b] = store.sealedAt(table.ids[b]!);
+        }
+        const full = Math.floor((s.length + s.pending) / shape.tokens);
+        for (let b = Math.floor(s.length / shape.tokens); b < full; b++) {
+          if (places[base + b] !== 0) seals++;
+        }
+      }
       const starts = batch.starts[g]!;
       const sinks = batch.sinks[g]!;
       const firsts = batch.firsts[g]!;
@@ -62,4 +73,5 @@ export function fillBatch(
     }
   }
   batch.rows = rows;
+  batch.seals = seals;
 }

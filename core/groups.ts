@@ -4,11 +4,18 @@
  * @module
  */
 import type { Contribution, Contributions } from "./contributions.ts";
-import { defaultLayout, rawCodec } from "./defaults.ts";
+import { defaultLayout } from "./defaults.ts";
 import { spans } from "./explain.ts";
+import {
+  actualCodec,
+  centresKey,
+  checkBlocks,
+  negotiate,
+  tierCodecsOf,
+} from "./group_codec.ts";
 import type { GroupPlan, PlanOptions } from "./plan.ts";
-import type { Conflict } from "./plugin.ts";
 import { probe, Sight } from "./sight.ts";
+import { groupSlab } from "./slab.ts";
 import type { AttendKernel, Codec, Layout, Retention } from "./slots.ts";
 import type { LayerShape } from "./types.ts";
 
@@ -18,11 +25,15 @@ export interface KeyedGroup {
   readonly plan: GroupPlan;
 }
 
-interface Resolved {
+/** What the slots of one layer came to. */
+export interface Resolved {
   readonly key: string;
   readonly layer: LayerShape;
   readonly layout: Layout;
   readonly codec: Codec;
+  /** Its plugin; undefined for the default. */
+  readonly codecBy: string | undefined;
+  readonly note: string | undefined;
   readonly tierCodecs: ReadonlyMap<string, Codec>;
   readonly retention: readonly Retention[];
   readonly by: readonly string[];
@@ -45,7 +56,7 @@ export function planGroups(
     else joined.set(r.key, [r]);
   }
   if (joined.size === 0) {
-    report(given, {
+    given.report({
       code: "value",
       plugins: [],
       message: `model "${options.model.id}" has no layers`,
@@ -63,31 +74,14 @@ function resolve(
 ): Resolved {
   const place = ` per layer, layer ${layer.layer}`;
   const layout = given.one("layout", place, (c) => c.layers[i]!);
-  const codecs = given.of("codec").filter((c) => c.layers[i]!);
   const codec = given.one(
     "codec",
     place,
     (c) => c.layers[i]! && c.tier === undefined,
   );
-  const tierCodecs = new Map<string, Codec>();
-  for (const tier of new Set(codecs.map((c) => c.tier))) {
-    if (tier === undefined) continue;
-    if (!given.of("tier").some((t) => t.value.id === tier)) {
-      report(given, {
-        code: "missing",
-        slot: "codec",
-        plugins: codecs.filter((c) => c.tier === tier).map((c) => c.plugin),
-        message:
-          `a codec is meant for tier "${tier}", which no plugin provides`,
-      });
-    }
-    const one = given.one(
-      "codec",
-      ` at tier "${tier}"`,
-      (c) => c.layers[i]! && c.tier === tier,
-    );
-    if (one) tierCodecs.set(tier, one.value);
-  }
+  const { rawFormat } = backend;
+  const tierCodecs = tierCodecsOf(given, i, rawFormat);
+  const actual = actualCodec(codec, rawFormat);
   const retained = [...given.of("retention")].filter((c) => c.layers[i]!)
     .sort((a, b) => a.value.id < b.value.id ? -1 : 1);
   // Equal ids from two places are one rule, unless they see different things,
@@ -99,14 +93,17 @@ function resolve(
     layout?.value ?? defaultLayout(),
     layer,
     offeredKernels(given, backend),
-    backend.rawFormat,
+    rawFormat,
+    actual.codec,
   );
-  const chosenCodec = codec?.value ?? rawCodec();
   return {
     key: JSON.stringify([
       chosenLayout.id,
       chosenLayout.blockTokens,
-      chosenCodec.id,
+      actual.codec.id,
+      actual.codec.keepFirst ?? 0,
+      // Equal ids of two plugins are one format, unless they take different things off.
+      actual.codec.centre === undefined ? "" : codec?.plugin,
       [...tierCodecs].map(([t, c]) => [t, c.id]),
       [...new Set(retention.map((r) => r.id))],
       probeOnce(given, retained, probed),
@@ -115,7 +112,9 @@ function resolve(
     ]),
     layer,
     layout: chosenLayout,
-    codec: chosenCodec,
+    codec: actual.codec,
+    codecBy: codec?.plugin,
+    note: actual.note,
     tierCodecs,
     retention,
     by: [
@@ -141,7 +140,7 @@ function probeOnce(
     text = "refused";
     const names = [...new Set(retained.map((c) => c.plugin))];
     const ids = retained.map((c) => `"${c.value.id}" of plugin "${c.plugin}"`);
-    report(given, {
+    given.report({
       code: "value",
       slot: "retention",
       plugins: names,
@@ -163,31 +162,13 @@ function checkLayout(
   const whole = Number.isInteger(blockTokens) && blockTokens >= 1 &&
     blockTokens <= MAX_BLOCK;
   if (whole && blockTokens % multipleOf === 0) return;
-  report(given, {
+  given.report({
     code: "value",
     slot: "layout",
     plugins: [layout.plugin],
     message:
       `layout "${id}" of plugin "${layout.plugin}" has blocks of ${blockTokens} tokens: 1 to ${MAX_BLOCK} and a multiple of ${multipleOf} are wanted`,
   });
-}
-
-/** The layout with the first of its sizes that some kernel takes; else unchanged. */
-function negotiate(
-  layout: Layout,
-  layer: LayerShape,
-  offered: readonly AttendKernel[],
-  format: string,
-): Layout {
-  const { alternatives = [], multipleOf = 1 } = layout;
-  if (alternatives.length === 0 || offered.length === 0) return layout;
-  for (const blockTokens of [layout.blockTokens, ...alternatives]) {
-    if (blockTokens % multipleOf !== 0) continue;
-    if (offered.some((k) => k.supports(format, layer, blockTokens).ok)) {
-      return { ...layout, blockTokens };
-    }
-  }
-  return layout;
 }
 
 function offeredKernels(
@@ -205,16 +186,19 @@ function plan(
   given: Contributions,
   { backend, strict }: PlanOptions,
 ): KeyedGroup {
-  const { key, layer, layout, codec, tierCodecs, retention, by } = group[0]!;
+  const { layer, layout, codec, tierCodecs, retention, by, note } = group[0]!;
   const layers = group.map((r) => r.layer.layer);
+  const key = group[0]!.key + centresKey(codec, layers);
   const shape = {
     tokens: layout.blockTokens,
     layers: layers.length,
     kvHeads: layer.kvHeads,
     headDim: layer.headDim,
+    layerIds: layers,
   };
+  const keepFirst = checkBlocks(given, group);
   const offered = offeredKernels(given, backend);
-  const notes: string[] = [];
+  const notes: string[] = note === undefined ? [] : [note];
   const kernels = new Map<string, AttendKernel>();
   const formats = codec.id === "raw" ? ["raw"] : ["raw", codec.id];
   for (const name of formats) {
@@ -223,8 +207,11 @@ function plan(
     if (best) kernels.set(name, best);
     else if (offered.length === 0 && name === "raw") {
       notes.push(`the backend reads "${format}" itself`);
-    } else if (name === "raw" || strict) {
-      report(given, {
+    } else if (
+      name === "raw" || strict ||
+      (codec.lossy && backend.openBlocks === undefined)
+    ) {
+      given.report({
         code: "kernel",
         slot: "kernel",
         plugins: by.map((b) => /"(.*)"/.exec(b)?.[1]).filter((n) =>
@@ -234,23 +221,37 @@ function plan(
           `no kernel of backend "${backend.id}" reads "${format}" in layers ${
             spans(layers)
           } with ${layout.blockTokens} tokens per block: ${
-            notes.join(", ")
+            notes.join(", ") || "it offers none"
           }; choose a layout and a format that one of them takes`,
       });
     } else {
-      notes.push(`no kernel reads "${format}": blocks are decoded first`);
+      notes.push(
+        `no kernel reads "${format}": ${
+          codec.lossy
+            ? "full blocks are decoded in place"
+            : "blocks stay as they are"
+        }, no bytes saved`,
+      );
     }
   }
-  const blockBytes = given.conflicts.length > 0 ? 0 : backend.blockBytes(shape);
+  const fused = codec.id !== "raw" && kernels.has(codec.id) ? codec : undefined;
+  const refused = given.conflicts.length > 0;
+  const blockBytes = refused ? 0 : backend.blockBytes(shape);
   return {
     key,
     plan: Object.freeze({
       layers,
       shape,
       blockBytes,
-      slab: backend.slab?.(shape),
+      sealedBytes: refused || fused === undefined
+        ? blockBytes
+        : fused.bytes(shape),
+      slab: groupSlab(backend, shape, fused),
       layout,
       codec,
+      fused,
+      rounds: codec.lossy && fused === undefined,
+      keepFirst,
       tierCodecs,
       retention,
       sight: new Sight(retention),
@@ -288,12 +289,6 @@ function choose(
     }
   }
   return best;
-}
-
-function report(given: Contributions, conflict: Conflict): void {
-  if (!given.conflicts.some((c) => c.message === conflict.message)) {
-    given.conflicts.push(conflict);
-  }
 }
 
 function who(c: { readonly plugin: string } | undefined): string {

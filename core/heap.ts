@@ -24,6 +24,8 @@ export interface HeapOptions {
 /** A general allocator whose space can become larger. */
 export interface Heap extends Allocator {
   readonly align: number;
+  /** Moves a span in the books; its bytes are the caller's to move. */
+  slide(span: Span): Span;
   /** Makes the space end at `capacity` bytes. A RangeError when that is less than now. */
   grow(capacity: number): void;
 }
@@ -128,13 +130,7 @@ class SegregatedHeap implements Heap {
   }
 
   free(span: Span): void {
-    const found = this.#taken.get(span.offset);
-    if (found === undefined || this.#bytes[found] !== span.bytes) {
-      throw new TypeError(
-        `Cannot free ${span.bytes} bytes at ${span.offset}: the heap did not hand them out, or they are free already`,
-      );
-    }
-    let id = found;
+    let id = this.#find(span, "free");
     this.#taken.delete(span.offset);
     this.#used -= this.#size[id]!;
     this.#requested -= span.bytes;
@@ -151,6 +147,33 @@ class SegregatedHeap implements Heap {
       id = before;
     }
     this.#free.add(id, this.#size[id]!);
+  }
+
+  slide(span: Span): Span {
+    const id = this.#find(span, "slide");
+    const free = this.#before[id]!;
+    if (free === NONE || this.#bytes[free]! >= 0) return span;
+    // The two change places: free, id -> id, free.
+    const first = this.#before[free]!, after = this.#after[id]!;
+    this.#free.remove(free);
+    this.#taken.delete(span.offset);
+    this.#offset[id] = this.#offset[free]!;
+    this.#offset[free]! += this.#size[id]!;
+    this.#before[id] = first;
+    if (first !== NONE) this.#after[first] = id;
+    this.#after[id] = free;
+    this.#before[free] = id;
+    this.#after[free] = after;
+    if (after === NONE) this.#last = free;
+    else this.#before[after] = free;
+    if (after !== NONE && this.#bytes[after]! < 0) {
+      this.#free.remove(after);
+      this.#join(free, after);
+    }
+    this.#free.add(free, this.#size[free]!);
+    const offset = this.#offset[id]! * this.align;
+    this.#taken.set(offset, id);
+    return { offset, bytes: span.bytes };
   }
 
   stat(): AllocStat {
@@ -202,6 +225,15 @@ class SegregatedHeap implements Heap {
         expectEqual("listed units", units, this.#size[id]!);
       }),
       free,
+    );
+  }
+
+  /** The record of a span that was handed out. */
+  #find(span: Span, action: string): number {
+    const id = this.#taken.get(span.offset);
+    if (id !== undefined && this.#bytes[id] === span.bytes) return id;
+    throw new TypeError(
+      `Cannot ${action} ${span.bytes} bytes at ${span.offset}: the heap did not hand them out, or they are free already`,
     );
   }
 

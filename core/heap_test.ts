@@ -92,6 +92,7 @@ Deno.test("heap() keeps its books over random operations", () => {
     },
     { weight: 5, arbitrary: fc.record({ give: fc.nat() }) },
     { weight: 1, arbitrary: fc.record({ grow: fc.nat(5000) }) },
+    { weight: 4, arbitrary: fc.record({ slide: fc.nat() }) },
   );
   fc.assert(
     fc.property(
@@ -118,6 +119,21 @@ Deno.test("heap() keeps its books over random operations", () => {
           } else if ("give" in o) {
             if (held.length === 0) continue;
             h.free(held.splice(o.give % held.length, 1)[0]!);
+          } else if ("slide" in o) {
+            if (held.length === 0) continue;
+            const span = held.splice(o.slide % held.length, 1)[0]!;
+            // To the end of what comes before it, in units.
+            const floor = held.filter((s) => s.offset < span.offset)
+              .map((s) => s.offset + Math.ceil(s.bytes / align) * align)
+              .reduce((end, s) => Math.max(end, s), align as number);
+            const { used, requested } = h.stat();
+            const now = h.slide(span);
+            assert.deepEqual(now, { offset: floor, bytes: span.bytes });
+            assert.deepEqual([h.stat().used, h.stat().requested], [
+              used,
+              requested,
+            ]);
+            held.push(now);
           } else h.grow(capacity += o.grow);
           h.check();
         }
@@ -127,4 +143,19 @@ Deno.test("heap() keeps its books over random operations", () => {
     ),
     { numRuns: 150 },
   );
+});
+
+Deno.test("Heap.slide() of every span in turn makes one run of all that is free", () => {
+  const h = heap(1 << 16, 16);
+  let held: Span[] = [];
+  for (let i = 0; i < 60; i++) held.push(h.alloc(100 + 53 * (i % 7))!);
+  for (let i = 0; i < 60; i += 2) h.free(held[i]!);
+  held = held.filter((_, i) => i % 2 === 1).map((s) => h.slide(s));
+  h.check();
+  const { capacity, used, largestFree } = h.stat();
+  assert.equal(largestFree, capacity - used);
+  assert.deepEqual(h.slide(held[0]!), held[0], "nothing is before it");
+  assert.throws(() => h.slide({ offset: 99, bytes: 1 }), TypeError);
+  for (const s of held) h.free(s);
+  assert.equal(h.stat().used, 0);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BlockStore } from "./block_store.ts";
+import type { BlockPlaces } from "./block_places.ts";
 import type { GroupPlan } from "./plan.ts";
 
 /**
@@ -14,7 +14,7 @@ import type { GroupPlan } from "./plan.ts";
  */
 export function peakBytes(
   groups: readonly GroupPlan[],
-  store: BlockStore,
+  places: BlockPlaces,
   length: number,
   chunk: number,
   slack: number,
@@ -22,9 +22,15 @@ export function peakBytes(
 ): number {
   let bytes = 0;
   for (let g = 0; g < groups.length; g++) {
-    const slots = slabs ? store.slabs[g]! : 1;
-    const blocks = peakBlocks(groups[g]!, length, chunk, slack);
-    bytes += Math.ceil(blocks / slots) * slots * store.pools[g]!.slotBytes;
+    const group = groups[g]!, { slotBytes } = places.open[g]!;
+    const sealed = places.sealed[g]?.slotBytes;
+    if (sealed !== undefined) {
+      bytes += sealedPeak(group, slotBytes, sealed, length, chunk, slack);
+      continue;
+    }
+    const slots = slabs ? places.slabs[g]! : 1;
+    const blocks = peakBlocks(group, length, chunk, slack);
+    bytes += Math.ceil(blocks / slots) * slots * slotBytes;
   }
   return bytes;
 }
@@ -37,23 +43,59 @@ export function peakBytes(
  */
 export function forkedBytes(
   groups: readonly GroupPlan[],
-  store: BlockStore,
+  places: BlockPlaces,
   length: number,
   shared: number,
   copies: number,
 ): number {
   let bytes = 0;
   for (let g = 0; g < groups.length; g++) {
-    const { sight, shape } = groups[g]!;
-    const slots = store.slabs[g]!;
+    const group = groups[g]!, { shape, sight, keepFirst } = group;
+    const { slotBytes } = places.open[g]!;
+    const sealed = places.sealed[g]?.slotBytes;
     const common = sight.full ? Math.floor(shared / shape.tokens) : 0;
-    const own = peakBlocks(groups[g]!, length, 1, 0) - common;
+    if (sealed !== undefined) {
+      const kept = Math.min(common, keepFirst);
+      const once = kept * slotBytes + (common - kept) * sealed;
+      const one = sealedPeak(group, slotBytes, sealed, length, 1, 0);
+      bytes += once + copies * (one - once);
+      continue;
+    }
+    const slots = places.slabs[g]!;
+    const own = peakBlocks(group, length, 1, 0) - common;
     const blocks = common + copies * own;
-    bytes += Math.ceil(blocks / slots) * slots * store.pools[g]!.slotBytes;
+    bytes += Math.ceil(blocks / slots) * slots * slotBytes;
   }
   return bytes;
 }
 
+/** Bytes of the next block of a sequence of `length` that may grow to `most`. */
+export function growthBytes(
+  groups: readonly GroupPlan[],
+  places: BlockPlaces,
+  length: number,
+  most: number,
+): number {
+  let bytes = 0;
+  for (let g = 0; g < groups.length; g++) {
+    const { shape: { tokens }, keepFirst } = groups[g]!;
+    const { slotBytes } = places.open[g]!;
+    const sealed = places.sealed[g]?.slotBytes;
+    const block = Math.floor(length / tokens), within = length % tokens !== 0;
+    if (sealed === undefined || block < keepFirst) {
+      if (Math.ceil(most / tokens) > Math.ceil(length / tokens)) {
+        bytes += slotBytes;
+      }
+      continue;
+    }
+    // The open place of a block that is sealed is the next one's.
+    if (!within && most > length) bytes += slotBytes;
+    if (Math.floor(most / tokens) > block) bytes += sealed;
+  }
+  return bytes;
+}
+
+/** Blocks of a group that seals nothing. */
 function peakBlocks(
   group: GroupPlan,
   length: number,
@@ -69,6 +111,49 @@ function peakBlocks(
     const from = Math.floor(sight.start(query) / shape.tokens);
     const kept = Math.ceil(sight.sink(query) / shape.tokens);
     peak = Math.max(peak, end - Math.max(0, from - kept));
+  }
+  return peak;
+}
+
+/**
+ * Bytes of a group whose full blocks are sealed. A step has open every block that it
+ * writes to, and a sealed place for every one that it fills.
+ */
+function sealedPeak(
+  { sight, shape: { tokens }, keepFirst }: GroupPlan,
+  open: number,
+  sealed: number,
+  length: number,
+  chunk: number,
+  slack: number,
+): number {
+  if (sight.full) {
+    const blocks = Math.ceil(length / tokens);
+    // A step may begin anywhere in a block.
+    const written = chunk === 1 ? 1 : Math.floor((chunk - 2) / tokens) + 2;
+    const full = Math.max(0, Math.floor(length / tokens) - keepFirst);
+    return Math.min(blocks, keepFirst + written) * open + full * sealed;
+  }
+  let peak = 0;
+  for (let at = 0; at < length; at++) {
+    const end = Math.min(at + chunk, length);
+    const query = Math.max(0, at - slack);
+    const from = Math.floor(sight.start(query) / tokens);
+    const kept = Math.min(from, Math.ceil(sight.sink(query) / tokens));
+    // Of the blocks before the step [0, kept) and [from, own) are there.
+    const own = Math.floor(at / tokens);
+    const before = Math.min(kept, own) + Math.max(0, own - from);
+    const raw = Math.min(kept, own, keepFirst) +
+      Math.max(0, Math.min(own, keepFirst) - from);
+    const filled = Math.max(
+      0,
+      Math.floor(end / tokens) - Math.max(own, keepFirst),
+    );
+    const written = Math.ceil(end / tokens) - own;
+    peak = Math.max(
+      peak,
+      (raw + written) * open + (before - raw + filled) * sealed,
+    );
   }
   return peak;
 }

@@ -37,12 +37,23 @@ export interface GroupPlan {
   readonly shape: BlockShape;
   /** Bytes of one open block on the backend. */
   readonly blockBytes: number;
-  /** How blocks lie in slabs, where the backend has a say in it. */
+  /** Bytes of one full block there, once it is committed. */
+  readonly sealedBytes: number;
+  /** How open blocks lie in slabs, where the backend has a say in it. */
   readonly slab: SlabLayout | undefined;
   /** How positions map to its blocks. */
   readonly layout: Layout;
-  /** What its sealed blocks hold. */
+  /** What its sealed blocks hold; "raw" where that is what open ones hold. */
   readonly codec: Codec;
+  /** The codec, where a kernel of the backend seals and reads blocks itself. */
+  readonly fused: Codec | undefined;
+  /**
+   * Full blocks are coded and decoded where they are when a step is committed. So
+   * that its rows read the right values, none goes beyond a block's end.
+   */
+  readonly rounds: boolean;
+  /** First blocks of a sequence that stay as they were computed. */
+  readonly keepFirst: number;
   /** Codecs that take over from a tier on, by its id. */
   readonly tierCodecs: ReadonlyMap<string, Codec>;
   /** The rules its rows see by, none for everything. */
@@ -67,6 +78,8 @@ export interface CachePlan {
   readonly rawFormat: string;
   /** Ascending by their first layer. */
   readonly groups: readonly GroupPlan[];
+  /** Rows of a sequence in one step end at the next multiple of each of these. */
+  readonly stepTokens: readonly number[];
   /** Tiers below the device, ascending by rank. */
   readonly tiers: readonly Tier[];
   /** Finds blocks by content; undefined shares none. */
@@ -115,6 +128,7 @@ export type PlanBackend = Pick<
   | "transcoders"
   | "rawFormat"
   | "blockBytes"
+  | "openBlocks"
   | "slab"
 >;
 
@@ -152,6 +166,11 @@ export async function compilePlan(
     backend: backend.id,
     rawFormat: backend.rawFormat,
     groups: groups.map((g) => g.plan),
+    stepTokens: [
+      ...new Set(
+        groups.filter((g) => g.plan.rounds).map((g) => g.plan.shape.tokens),
+      ),
+    ],
     tiers,
     index: index?.value,
     evict: evict?.value ?? lru(),

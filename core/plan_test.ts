@@ -41,7 +41,13 @@ Deno.test("compilePlan() without plugins uses the defaults for every layer", asy
   assert.equal(plan.groups.length, 1);
   const g = plan.groups[0]!;
   assert.deepEqual(g.layers, [0, 1, 2, 3, 4]);
-  assert.deepEqual(g.shape, { tokens: 32, layers: 5, kvHeads: 1, headDim: 1 });
+  assert.deepEqual(g.shape, {
+    tokens: 32,
+    layers: 5,
+    kvHeads: 1,
+    headDim: 1,
+    layerIds: [0, 1, 2, 3, 4],
+  });
   assert.equal(g.blockBytes, 32 * 5 * 8);
   assert.equal(g.codec.id, "raw");
   assert.ok(Object.isFrozen(plan));

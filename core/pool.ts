@@ -13,8 +13,14 @@
  */
 import type { Allocator, AllocStat, Span } from "./allocator.ts";
 
-interface Slab {
+/** A slab, for those who move it. */
+export interface PoolSlab {
+  /** Where it is. */
   readonly span: Span;
+}
+
+interface Slab extends PoolSlab {
+  span: Span;
   /** Free slots, the last is taken next. */
   readonly free: Int32Array;
   frees: number;
@@ -28,12 +34,27 @@ export interface Pool extends Allocator {
   readonly slotBytes: number;
   /** Bytes the pool holds of its heap. */
   readonly held: number;
+  /** Most bytes it ever held. */
+  readonly peak: number;
   /** Slots that can be taken without asking the heap. */
   readonly spare: number;
   /** Takes a slot: its offset, or -1 when the heap has no room. */
   take(): number;
   /** Gives a slot back. Throws a TypeError on one that is not taken. */
   give(offset: number): void;
+  /** Its slabs, in the order of nothing. */
+  readonly slabs: Iterable<PoolSlab>;
+  /**
+   * Moves a slab down into the free space right before it; `moved` is told of every
+   * slot in use.
+   */
+  slideSlab(slab: PoolSlab, moved: (from: number, to: number) => void): void;
+  /**
+   * Empties the slab with the fewest slots in use into others, where these have room
+   * for all of them, so that it goes back to the heap: by up to `most` slots, each of
+   * which `move` brings to where it is from now on. Returns how many.
+   */
+  drain(most: number, move: (from: number, to: number) => void): number;
 }
 
 /**
@@ -58,6 +79,7 @@ class SlabPool implements Pool {
   readonly #taken = new Map<number, Slab>();
   readonly #slabs = new Set<Slab>();
   #open: Slab | undefined; // first of the slabs with free slots
+  #peak = 0;
 
   constructor(
     heap: Allocator,
@@ -83,6 +105,14 @@ class SlabPool implements Pool {
 
   get held(): number {
     return this.#slabs.size * this.#slab * this.slotBytes;
+  }
+
+  get peak(): number {
+    return this.#peak;
+  }
+
+  get slabs(): Iterable<PoolSlab> {
+    return this.#slabs;
   }
 
   get spare(): number {
@@ -117,6 +147,42 @@ class SlabPool implements Pool {
       this.#slabs.delete(slab);
       this.#heap.free(slab.span);
     }
+  }
+
+  slideSlab(slab: PoolSlab, moved: (from: number, to: number) => void): void {
+    const mine = slab as Slab;
+    const from = mine.span.offset;
+    const to = this.#heap.slide?.(mine.span) ?? mine.span;
+    if (to.offset === from) return;
+    mine.span = to;
+    // Ascending: no slot comes to where one stands that was not moved yet.
+    for (let slot = 0; slot < this.#slab; slot++) {
+      const old = from + slot * this.#step, now = to.offset + slot * this.#step;
+      if (this.#taken.get(old) !== mine) continue;
+      this.#taken.delete(old);
+      this.#taken.set(now, mine);
+      moved(old, now);
+    }
+  }
+
+  drain(most: number, move: (from: number, to: number) => void): number {
+    if (this.spare < this.#slab) return 0;
+    let sparse = this.#open!;
+    for (let s: Slab | undefined = sparse; s !== undefined; s = s.next) {
+      if (s.frees > sparse.frees) sparse = s;
+    }
+    // Slots come from the others now.
+    this.#unlink(sparse);
+    let moves = 0;
+    for (let slot = 0; slot < this.#slab && moves < most; slot++) {
+      const from = sparse.span.offset + slot * this.#step;
+      if (this.#taken.get(from) !== sparse) continue;
+      move(from, this.take());
+      this.give(from);
+      moves++;
+    }
+    if (this.#slabs.has(sparse)) this.#linkLast(sparse);
+    return moves;
   }
 
   alloc(bytes: number): Span | undefined {
@@ -196,6 +262,7 @@ class SlabPool implements Pool {
       next: undefined,
     };
     this.#slabs.add(slab);
+    this.#peak = Math.max(this.#peak, this.held);
     this.#link(slab);
     return slab;
   }
@@ -205,6 +272,15 @@ class SlabPool implements Pool {
     slab.next = this.#open;
     if (this.#open) this.#open.previous = slab;
     this.#open = slab;
+  }
+
+  /** To the end: slots come from it when no other has any. */
+  #linkLast(slab: Slab): void {
+    let last = this.#open;
+    while (last?.next !== undefined) last = last.next;
+    if (last === undefined) this.#open = slab;
+    else last.next = slab;
+    slab.previous = last;
   }
 
   #unlink(slab: Slab): void {

@@ -34,6 +34,10 @@ export class Quota implements Allocator {
     this.#held -= span.bytes;
   }
 
+  slide(span: Span): Span {
+    return this.#from.slide?.(span) ?? span;
+  }
+
   stat(): AllocStat {
     const left = this.limit - this.#held;
     return {

@@ -9,6 +9,7 @@ import { KeyChain } from "./content_key.ts";
 import type { CachePlan } from "./plan.ts";
 import { reserveBlocks } from "./reserve.ts";
 import type { Sequence } from "./sequence.ts";
+import { stepEnd } from "./step_end.ts";
 import type { SeqId } from "./types.ts";
 
 /** A reservation as the cache sees it. */
@@ -19,6 +20,8 @@ export class Step implements Reservation {
   rows = 0;
   seqs = 0;
   live = false;
+  /** A batch says where its blocks are: they stay there until it is over. */
+  pins = false;
 }
 
 /** Finds a sequence that no reservation holds; throws otherwise. */
@@ -74,6 +77,15 @@ export class Reservations {
             : `Cannot reserve for sequence ${seq}: no tokens from ${from} to ${to}`,
         );
       }
+      const end = stepEnd(s.length, this.#plan.stepTokens);
+      if (s.length + to - from > end) {
+        this.#steps.push(step);
+        throw new RangeError(
+          `Cannot reserve ${
+            to - from
+          } positions for sequence ${seq} from ${s.length}: blocks that are full are decoded in place between steps; end the step at ${end}`,
+        );
+      }
       s.seen = mark;
       step.list[i] = s;
     }
@@ -106,6 +118,13 @@ export class Reservations {
     return r;
   }
 
+  /** Its blocks stay where they are until it is over. */
+  pin(step: Step): void {
+    if (step.pins) return;
+    step.pins = true;
+    this.#store.places.pins++;
+  }
+
   /**
    * After the step has run: seals and indexes full blocks, releases unseen ones.
    * `kept[i]`: how many positions of the i-th sequence stay, from 1 on; the rest
@@ -128,6 +147,7 @@ export class Reservations {
       }
     }
     this.#retire(step);
+    this.#store.places.drain();
   }
 
   /** Gives the blocks back; the sequences are as before. */
@@ -148,8 +168,8 @@ export class Reservations {
     const full = Math.floor(s.length / tokens);
     const first = Math.floor(old / tokens);
     if (full === first) return;
-    if (this.#plan.index === undefined) {
-      for (let b = first; b < full; b++) this.#store.seal(table.ids[b]!);
+    if (this.#plan.index === undefined || s.altered) {
+      for (let b = first; b < full; b++) this.#store.seal(table.ids[b]!, b);
       return;
     }
     const chain = this.chains[g]!;
@@ -158,7 +178,7 @@ export class Reservations {
       const parent = b > 0 && b >= first ? chain.key(table.digest) : "";
       chain.advance(table.digest, s.tokens, b * tokens);
       if (b < first) continue;
-      this.#store.seal(table.ids[b]!, chain.key(table.digest), {
+      this.#store.seal(table.ids[b]!, b, chain.key(table.digest), {
         parent,
         tokens: s.tokens,
         from: b * tokens,
@@ -173,6 +193,8 @@ export class Reservations {
   }
 
   #retire(step: Step): void {
+    if (step.pins) this.#store.places.pins--;
+    step.pins = false;
     step.live = false;
     step.seqs = 0;
     step.rows = 0;

@@ -10,8 +10,8 @@ import type { GroupPlan } from "./plan.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
- * Gives every sequence blocks for its `pending` positions behind `length`.
- * A tail block that others use too is copied first, one that is sealed (after
+ * Gives every sequence blocks for its `pending` positions behind `length`, and
+ * those that they fill a place to be sealed to, where the group has such. A tail block that others use too is copied first, one that is sealed (after
  * a trim) is opened again. On a shortfall everything is as it was, but for
  * idle blocks that were evicted.
  */
@@ -29,12 +29,9 @@ export function reserveBlocks(
       if (extend(s, s.tables[g]!, g, groups[g]!, store)) continue;
       // None are missing where a copy found no room.
       const missing = Math.max(1, missingBlocks(s, s.tables[g]!, groups[g]!));
+      const { slotBytes } = store.places.open[g]!;
       for (let k = i; k >= 0; k--) undo(seqs[k]!, groups, store);
-      return {
-        ok: false,
-        blocks: missing,
-        bytes: missing * store.pools[g]!.slotBytes,
-      };
+      return { ok: false, blocks: missing, bytes: missing * slotBytes };
     }
   }
   for (let i = 0; i < count; i++) {
@@ -53,13 +50,17 @@ function compare(
   let bytes = -store.available;
   let largest = 1;
   for (let g = 0; g < groups.length; g++) {
-    let blocks = 0;
+    let blocks = 0, sealed = 0;
     for (let i = 0; i < count; i++) {
-      blocks += missingBlocks(seqs[i]!, seqs[i]!.tables[g]!, groups[g]!);
+      const s = seqs[i]!, group = groups[g]!;
+      blocks += missingBlocks(s, s.tables[g]!, group);
+      sealed += Math.max(0, sealEnd(s, group) - sealStart(s, group));
     }
-    const { slotBytes } = store.pools[g]!;
-    bytes += blocks * slotBytes;
+    const { slotBytes } = store.places.open[g]!;
+    const sealedBytes = store.places.sealed[g]?.slotBytes ?? 0;
+    bytes += blocks * slotBytes + sealed * sealedBytes;
     if (blocks > 0) largest = Math.max(largest, slotBytes);
+    else if (sealed > 0) largest = Math.max(largest, sealedBytes);
   }
   if (bytes <= 0) return undefined;
   return { ok: false, blocks: Math.ceil(bytes / largest), bytes };
@@ -72,6 +73,17 @@ function missingBlocks(
 ): number {
   const end = Math.ceil((s.length + s.pending) / group.shape.tokens);
   return Math.max(0, end - table.count - table.pending);
+}
+
+/** The first block of those that the pending positions fill and the step seals. */
+function sealStart(s: Sequence, { shape, keepFirst }: GroupPlan): number {
+  return Math.max(keepFirst, Math.floor(s.length / shape.tokens));
+}
+
+/** The block behind them. */
+function sealEnd(s: Sequence, { shape, fused }: GroupPlan): number {
+  if (fused === undefined) return 0;
+  return Math.floor((s.length + s.pending) / shape.tokens);
 }
 
 /** False when there is no block left; `undo()` takes back what was done. */
@@ -96,6 +108,9 @@ function extend(
     const id = store.take(g);
     if (id === 0) return false;
     table.push(id);
+  }
+  for (let b = sealStart(s, group); b < sealEnd(s, group); b++) {
+    if (!store.promise(table.ids[b]!)) return false;
   }
   return true;
 }

@@ -107,7 +107,8 @@ export class Scheduler {
       options.maxSeqs,
       options.maxWanted,
     );
-    this.#plan = new Plan(options, options.cache.plan.draft);
+    const { draft, stepTokens } = options.cache.plan;
+    this.#plan = new Plan(options, draft, stepTokens);
     this.#preemption = new Preemption(
       options.cache,
       this.#waiting,

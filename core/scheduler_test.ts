@@ -235,13 +235,15 @@ Deno.test("Scheduler wants the rows from a position on, in steps as full as they
   }
 });
 
-Deno.test("Scheduler begins a lone request anew where its blocks lie badly", async () => {
+/** A lone request whose blocks lie badly when it has to go on. */
+async function liesBadly(moves: boolean): Promise<SchedulerDriver> {
   // Blocks of 16 (two in a slab) and of 512 bytes: 130 positions are 65 and 3.
   const budgetBytes = 66 * 16 + 3 * 512;
   const d = await schedulerDriver([
     layoutPlugin(2, (l) => l.layer === 0),
     layoutPlugin(64, (l) => l.layer === 1),
   ], { budgetBytes, bytes: budgetBytes + 16 });
+  if (!moves) d.backend.memory.slide = (span) => span;
   const r = request("a", 1, 130);
   assert.equal(d.scheduler.add(r), undefined);
   const strangers = [];
@@ -253,8 +255,18 @@ Deno.test("Scheduler begins a lone request anew where its blocks lie badly", asy
   for (const span of strangers) d.backend.memory.free(span);
   d.drain();
   assertAlone(d, [r]);
-  assert.equal(d.scheduler.stat().preempted, 1);
   assertEmpty(d);
+  return d;
+}
+
+Deno.test("Scheduler moves the blocks of a lone request together where they lie badly", async () => {
+  const d = await liesBadly(true);
+  assert.equal(d.scheduler.stat().preempted, 0);
+});
+
+Deno.test("Scheduler begins a lone request anew where its blocks lie badly and cannot be moved", async () => {
+  const d = await liesBadly(false);
+  assert.equal(d.scheduler.stat().preempted, 1);
 });
 
 Deno.test("Scheduler wants prompt rows again, and no others, after a preemption", async () => {

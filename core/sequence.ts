@@ -20,6 +20,8 @@ export class Sequence {
   seen = 0;
   /** How many of its blocks are away. */
   away = 0;
+  /** Some of it came back from a tier not quite as it went: nobody is to find it. */
+  altered = false;
   /** Part of its content addresses. */
   salt = "";
   /** Of what it computes, for indexes that look at it. */

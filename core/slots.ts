@@ -36,18 +36,37 @@ export interface Layout {
   readonly alternatives?: readonly number[];
 }
 
-/** Bytes of a sealed block. Rule: one per (layer, tier). */
+/**
+ * Bytes of a sealed block. Rule: one per (layer, tier).
+ *
+ * A query reads the block it stands in as it was computed, and earlier ones as
+ * they are when opened, however prompts are cut into steps.
+ */
 export interface Codec {
   /** The format kernels match on; "raw" is the backend's own. */
   readonly id: string;
   /** Whether opening gives other values than were sealed. */
   readonly lossy: boolean;
+  /**
+   * Tokens in a block from which on it is as small as it says. A layout that has
+   * alternatives takes as many. Default: any.
+   */
+  readonly blockTokens?: number;
+  /** First blocks of a sequence that stay open. Default 0. */
+  readonly keepFirst?: number;
+  /** Whether it takes such blocks, default any. A plan that asks for others is refused. */
+  supports?(layer: LayerShape, blockTokens: number): Support;
   /** Bytes of one sealed block. */
   bytes(shape: BlockShape): number;
-  /** Encodes `raw` (see `rawFloats`); the fused device paths are Transcoders. */
+  /** Encodes `raw` (see `rawFloats`); the plain form of what kernels do. */
   seal(shape: BlockShape, raw: Float32Array, out: Uint8Array): void;
   /** Decodes what `seal` wrote. */
   open(shape: BlockShape, sealed: Uint8Array, raw: Float32Array): void;
+  /**
+   * What is taken from every K of a layer of the model before it is coded, [head]
+   * [dim]; kernels need to know. It changes no softmax. Default: nothing.
+   */
+  centre?(layer: number): Float32Array | undefined;
 }
 
 /**

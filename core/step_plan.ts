@@ -8,6 +8,7 @@ import type { Reservation } from "./cache_types.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest, StepEntry, StepPlan } from "./scheduler_types.ts";
 import type { Drafter } from "./slots.ts";
+import { stepEnd } from "./step_end.ts";
 import type { SeqId } from "./types.ts";
 
 /** How much fits in one step. */
@@ -61,8 +62,15 @@ export class Plan implements StepPlan {
   drafted = 0;
   readonly #limits: StepLimits;
   readonly #drafter: Drafter | undefined;
+  readonly #stepTokens: readonly number[];
 
-  constructor(limits: StepLimits, drafter?: Drafter) {
+  /** `stepTokens`: see `CachePlan`. */
+  constructor(
+    limits: StepLimits,
+    drafter?: Drafter,
+    stepTokens: readonly number[] = [],
+  ) {
+    this.#stepTokens = stepTokens;
     this.#limits = limits;
     this.#drafter = drafter;
     this.sampled = new Int32Array(limits.maxSeqs);
@@ -117,7 +125,8 @@ export class Plan implements StepPlan {
     if (drafter === undefined || this.count === this.#limits.maxSeqs) return 0;
     // The token sampled behind the guesses is one more.
     const left = s.request.maxTokens - s.produced - 1;
-    const room = Math.min(drafter.most, spare, left);
+    const end = stepEnd(s.computed, this.#stepTokens);
+    const room = Math.min(drafter.most, spare, left, end - s.length);
     if (room < 1) return 0;
     s.room(room);
     const drafts = drafter.propose(s.history, s.length, room);
@@ -147,6 +156,7 @@ export class Plan implements StepPlan {
       maxRows - this.rows,
       chunk,
       s.length + drafts - s.computed,
+      stepEnd(s.computed, this.#stepTokens) - s.computed,
     );
     if (s.computed < s.forkAt) rows = Math.min(rows, s.forkAt - s.computed);
     const first = Math.max(s.computed, firstWanted(s.request));

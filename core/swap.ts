@@ -39,13 +39,11 @@ function* own(s: Sequence, store: BlockStore): Iterable<number> {
   }
 }
 
-/** Bytes that `swapOut()` would free. */
+/** Bytes that `swapOut()` would move; Infinity where no tier has room for them. */
 export function ownBytes(s: Sequence, store: BlockStore): number {
-  let bytes = 0;
-  for (const id of own(s, store)) {
-    if (store.offset(id) !== 0) bytes += store.blockBytes(id);
-  }
-  return bytes;
+  const leaving = [...own(s, store)].filter((id) => !store.isAway(id));
+  if (!store.tiers.takes(leaving, store)) return Infinity;
+  return leaving.reduce((sum, id) => sum + store.blockBytes(id), 0);
 }
 
 /**
@@ -55,11 +53,9 @@ export function ownBytes(s: Sequence, store: BlockStore): number {
 export function swapOut(s: Sequence, store: BlockStore): boolean {
   const ids = [...own(s, store)];
   const leaving = ids.filter((id) => !store.isAway(id));
-  if (!store.tiers.takes(leaving.map((id) => store.blockBytes(id)))) {
-    return false;
-  }
+  if (!store.tiers.takes(leaving, store)) return false;
   for (const id of ids) {
-    if (store.offset(id) === 0) continue;
+    if (!store.isPlaced(id)) continue;
     if (!store.isAway(id)) {
       if (!store.tiers.put(id, store)) return false;
       s.away++;
@@ -74,7 +70,7 @@ export function comeBack(s: Sequence, store: BlockStore): boolean {
   if (s.away === 0) return true;
   const taken: number[] = [];
   for (const id of own(s, store)) {
-    if (!store.isAway(id) || store.offset(id) !== 0) continue;
+    if (!store.isAway(id) || store.isPlaced(id)) continue;
     if (!store.comeBack(id)) {
       for (const done of taken) store.leave(done);
       return false;
@@ -107,11 +103,12 @@ async function landAll(
   for (const s of seqs) {
     for (const id of [...own(s, store)]) {
       if (!store.isAway(id)) continue;
-      if (store.offset(id) === 0) {
+      if (!store.isPlaced(id)) {
         throw new TypeError(
           `Cannot load sequence ${s.id}: it was swapped out; call comeBack() first`,
         );
       }
+      if (store.tiers.alters(id)) s.altered = true;
       if (!await store.tiers.get(id, store)) {
         lost.push(s.id);
         break;

@@ -1,8 +1,9 @@
 /**
  * Blocks in the places below the device's memory.
  *
- * A block is copied down whole, in the backend's own format, its parts one after
- * another. What a tier cannot give back is lost, never wrong: whoever wants it
+ * A block is copied down whole, as it is on the device, its parts one after another;
+ * a full one as the codec of its group and tier makes it, where there is one. What
+ * a tier cannot give back is lost, never wrong: whoever wants it
  * computes it again.
  *
  * @module
@@ -10,7 +11,8 @@
 import type { DeviceMemory } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { LedgerLine } from "./ledger.ts";
-import type { Tier } from "./slots.ts";
+import type { CachePlan, GroupPlan } from "./plan.ts";
+import type { Codec, Tier } from "./slots.ts";
 import type { BlockId, MaybePromise } from "./types.ts";
 
 /** Where one block is. */
@@ -19,6 +21,8 @@ interface Place {
   /** What the tier calls it: a name is never used again, blocks' ids are. */
   readonly name: BlockId;
   readonly bytes: number;
+  /** What it is coded with there; undefined: as it is on the device. */
+  readonly codec: Codec | undefined;
   /** Until the tier has it. */
   put: Promise<void> | undefined;
   /** The tier did not take it after all. */
@@ -28,6 +32,7 @@ interface Place {
 /** The tiers of one cache, and which blocks they hold. */
 export class Tiers {
   readonly #tiers: readonly Tier[];
+  readonly #groups: readonly GroupPlan[];
   readonly #memory: DeviceMemory;
   readonly #places = new Map<number, Place>();
   readonly #used: Float64Array;
@@ -38,43 +43,77 @@ export class Tiers {
   /** Of a copy in one direction, measured; 1 GB/s until something was. */
   secondsPerByte = 1e-9;
 
-  constructor(tiers: readonly Tier[], memory: DeviceMemory) {
+  /** Makes them empty. */
+  constructor(
+    { tiers, groups }: Pick<CachePlan, "tiers" | "groups">,
+    memory: DeviceMemory,
+  ) {
     this.#tiers = tiers;
+    this.#groups = groups;
     this.#memory = memory;
     this.#used = new Float64Array(tiers.length);
     this.#peaks = new Float64Array(tiers.length);
   }
 
-  /** Whether blocks of these sizes fit below, the first of them first. */
-  takes(sizes: Iterable<number>): boolean {
+  /** Whether these blocks fit below, the first of them first. */
+  takes(ids: Iterable<number>, store: BlockStore): boolean {
     const left = this.#tiers.map((t, i) => t.capacity - this.#used[i]!);
-    for (const bytes of sizes) {
-      const tier = left.findIndex((room) => room >= bytes);
+    for (const id of ids) {
+      const tier = left.findIndex((room, i) =>
+        room >= this.#size(i, id, store)
+      );
       if (tier < 0) return false;
-      left[tier]! -= bytes;
+      left[tier]! -= this.#size(tier, id, store);
     }
     return true;
   }
 
+  /** Whether a block will not come back as it went. */
+  alters(id: number): boolean {
+    return this.#places.get(id)?.codec?.lossy ?? false;
+  }
+
+  #size(tier: number, id: number, store: BlockStore): number {
+    const codec = this.#codec(tier, id, store);
+    return codec === undefined
+      ? store.blockBytes(id)
+      : codec.bytes(this.#groups[store.group(id)]!.shape);
+  }
+
+  /**
+   * What a block is coded with in a tier. Open blocks have positions that nobody
+   * wrote. Codes are not coded again where that would save nothing by rule.
+   */
+  #codec(tier: number, id: number, store: BlockStore): Codec | undefined {
+    const group = this.#groups[store.group(id)]!;
+    const codec = group.tierCodecs.get(this.#tiers[tier]!.id);
+    if (codec === undefined || !store.isSealed(id)) return undefined;
+    if (!store.isCoded(id)) return store.values.opens ? codec : undefined;
+    return codec.lossy && codec.id !== group.codec.id ? codec : undefined;
+  }
+
   /** Copies a block down; false where no tier has room. */
   put(id: number, store: BlockStore): boolean {
-    const bytes = store.blockBytes(id);
     const tier = this.#tiers.findIndex((t, i) =>
-      t.capacity - this.#used[i]! >= bytes
+      t.capacity - this.#used[i]! >= this.#size(i, id, store)
     );
     if (tier < 0) return false;
     const started = performance.now();
+    const codec = this.#codec(tier, id, store);
+    const bytes = this.#size(tier, id, store);
     const copy = new Uint8Array(bytes);
-    let at = 0;
-    for (const span of store.spans(id)) {
-      const out = copy.subarray(at, at += span.bytes);
-      if (this.#memory.read(span, out) instanceof Promise) return false;
-    }
-    const name = ++this.#names as BlockId;
-    const place: Place = { tier, name, bytes, put: undefined, failed: false };
+    if (!this.#read(id, codec, copy, store)) return false;
+    const place: Place = {
+      tier,
+      name: ++this.#names as BlockId,
+      bytes,
+      codec,
+      put: undefined,
+      failed: false,
+    };
     const fail = (): void => void (place.failed = true);
     try {
-      const put = this.#tiers[tier]!.put(name, copy);
+      const put = this.#tiers[tier]!.put(place.name, copy);
       if (put instanceof Promise) {
         place.put = put.catch(fail).finally(() => place.put = undefined);
       }
@@ -101,10 +140,7 @@ export class Tiers {
     const out = new Uint8Array(place.bytes);
     const land = (found: "ok" | "lost"): boolean => {
       if (found !== "ok") return false;
-      let at = 0;
-      for (const span of store.spans(id)) {
-        this.#memory.write(span, out.subarray(at, at += span.bytes));
-      }
+      this.#write(id, place.codec, out, store);
       this.#measure(place.bytes, started);
       this.drop(id);
       this.moves++;
@@ -117,6 +153,48 @@ export class Tiers {
         : land(found);
     } catch {
       return false;
+    }
+  }
+
+  /** A block as it goes down; false where the device does not give it at once. */
+  #read(
+    id: number,
+    codec: Codec | undefined,
+    out: Uint8Array,
+    store: BlockStore,
+  ): boolean {
+    const group = store.group(id);
+    if (codec !== undefined) {
+      const raw = store.values.scratch(group);
+      if (!store.values.read(id, group, raw)) return false;
+      codec.seal(this.#groups[group]!.shape, raw, out);
+      return true;
+    }
+    let at = 0;
+    for (const span of store.spans(id)) {
+      const part = out.subarray(at, at += span.bytes);
+      if (this.#memory.read(span, part) instanceof Promise) return false;
+    }
+    return true;
+  }
+
+  /** The way back. */
+  #write(
+    id: number,
+    codec: Codec | undefined,
+    bytes: Uint8Array,
+    store: BlockStore,
+  ): void {
+    const group = store.group(id);
+    if (codec !== undefined) {
+      const raw = store.values.scratch(group);
+      codec.open(this.#groups[group]!.shape, bytes, raw);
+      store.values.write(id, group, raw);
+      return;
+    }
+    let at = 0;
+    for (const span of store.spans(id)) {
+      this.#memory.write(span, bytes.subarray(at, at += span.bytes));
     }
   }
 

@@ -53,6 +53,8 @@ export interface BlockShape {
   readonly kvHeads: number;
   /** Values in a head. */
   readonly headDim: number;
+  /** Which layers of the model they are, for codecs that treat each its own way. */
+  readonly layerIds?: readonly number[];
 }
 
 /** An offer, or a refusal that says why; plans print both. */

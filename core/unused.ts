@@ -14,7 +14,7 @@ export function unusedBytes(
   seqs: Iterable<Sequence>,
 ): number {
   let bytes = 0;
-  for (const p of store.pools) bytes += p.spare * p.slotBytes;
+  for (const p of store.places.pools()) bytes += p.spare * p.slotBytes;
   // Several sequences may share an open block, and each see more or less of it.
   const filled = new Map<number, number>();
   for (const s of seqs) {
@@ -31,7 +31,11 @@ export function unusedBytes(
   for (const [id, tokens] of filled) {
     const g = store.group(id);
     const share = 1 - tokens / plan.groups[g]!.shape.tokens;
-    bytes += share * store.pools[g]!.slotBytes;
+    bytes += share * store.places.open[g]!.slotBytes;
+    // Promised to what a step seals.
+    if (store.sealedAt(id) !== 0) {
+      bytes += store.places.sealed[g]!.slotBytes;
+    }
   }
   return Math.round(bytes);
 }

@@ -7,6 +7,7 @@ import {
   cacheDriver,
   dice,
 } from "../core/testing/cache_driver.ts";
+import { codecPlugin, fakeCodec } from "../core/testing/fake_codec.ts";
 import { layoutPlugin } from "../core/testing/fake_plan.ts";
 import { contiguous } from "./contiguous.ts";
 import { pagedAttention } from "./paged_attention.ts";
@@ -72,6 +73,42 @@ const VARIANTS: readonly Variant[] = [
     ],
     budgetBytes: 44 * 32,
   },
+  {
+    name: "blocks of 3, sealed, tight",
+    plugins: () => [
+      pagedAttention({ blockTokens: 3 }),
+      prefixCache(),
+      codecPlugin(fakeCodec({ id: "fused", lossy: true })),
+    ],
+    budgetBytes: 20 * 32 + 6 * 48,
+  },
+  {
+    name: "blocks of 4, sealed but the first, window and sinks on one, slack",
+    plugins: () => [
+      pagedAttention({ blockTokens: 4 }),
+      prefixCache({ mostBytes: 300 }),
+      slidingWindow({
+        window: 9,
+        sinks: 5,
+        layers: (l) => l.layer === 1,
+      }),
+      codecPlugin(fakeCodec({ id: "lossless", keepFirst: 1 })),
+    ],
+    budgetBytes: 40 * 32,
+    slack: 3,
+  },
+  {
+    name: "two layouts, one sealed, tight",
+    plugins: () => [
+      layoutPlugin(2, (l) => l.layer === 0),
+      layoutPlugin(5, (l) => l.layer > 0),
+      codecPlugin(fakeCodec({ id: "fused", lossy: true }), {
+        layers: (l) => l.layer > 0,
+      }),
+      prefixCache(),
+    ],
+    budgetBytes: 44 * 32,
+  },
 ];
 
 async function driver(v: Variant): Promise<CacheDriver> {
@@ -80,6 +117,7 @@ async function driver(v: Variant): Promise<CacheDriver> {
     slack: v.slack ?? 0,
     bytes: 1 << 18,
     layers: 2,
+    fused: ["fused", "lossless"],
   });
 }
 

@@ -3,6 +3,7 @@ import fc from "npm:fast-check@4.10.2";
 import type { Plugin } from "../core/plugin.ts";
 import type { Roll } from "../core/testing/cache_acts.ts";
 import { dice } from "../core/testing/cache_driver.ts";
+import { codecPlugin, fakeCodec } from "../core/testing/fake_codec.ts";
 import { memoryTier, tierPlugin } from "../core/testing/memory_tier.ts";
 import {
   type AbortMoments,
@@ -96,6 +97,43 @@ const VARIANTS: readonly Variant[] = [
     ],
     budgetBytes: 4 * 40 * 16,
   },
+  {
+    name:
+      "sealed blocks of 4 in little memory, guesses, a tier that loses things",
+    plugins: () => [
+      pagedAttention({ blockTokens: 4 }),
+      prefixCache(),
+      codecPlugin(fakeCodec({ id: "fused", lossy: true, keepFirst: 1 })),
+      drafter.plugin,
+      forgetful(false),
+    ],
+    budgetBytes: 17 * 32,
+  },
+  {
+    name: "sealed blocks on one layer, a window on the other, fair shares",
+    plugins: () => [
+      pagedAttention({ blockTokens: 3 }),
+      prefixCache(),
+      slidingWindow({ window: 7, sinks: 2, layers: (l) => l.layer === 1 }),
+      codecPlugin(fakeCodec({ id: "fused", lossy: true }), {
+        layers: (l) => l.layer === 0,
+      }),
+      fairShare({ weights: { a: 3 } }),
+      promptLookup({ ngram: 1, most: 3 }),
+    ],
+    budgetBytes: 28 * 32,
+  },
+  {
+    name: "rounded blocks of 5, guesses, a slow tier",
+    plugins: () => [
+      pagedAttention({ blockTokens: 5 }),
+      prefixCache(),
+      codecPlugin(fakeCodec({ id: "rounded", lossy: true })),
+      drafter.plugin,
+      forgetful(true),
+    ],
+    budgetBytes: 16 * 80,
+  },
 ];
 
 /** Token that ends a request. */
@@ -112,6 +150,7 @@ async function acts(
     bytes: 1 << 16,
     layers: 2,
     tableStride: 64,
+    fused: ["fused"],
     stop: STOP,
     now: () => clock.time,
     budgetBytes,

@@ -9,6 +9,7 @@ import type {
   Backend,
   BackendLimits,
   BoundGroup,
+  OpenBlocks,
   StepBatch,
   StepResult,
 } from "../backend.ts";
@@ -86,6 +87,7 @@ class Reference implements Backend {
   readonly transcoders: readonly Transcoder[] = [];
   readonly limits: BackendLimits;
   readonly memory: HostMemory;
+  readonly openBlocks: OpenBlocks;
 
   readonly #spec: ModelSpec;
   readonly #read: ReferenceOptions["read"];
@@ -104,6 +106,7 @@ class Reference implements Backend {
 
   constructor({ spec, read, limits }: ReferenceOptions) {
     this.memory = new HostMemory(limits.bytes, ALIGN);
+    this.openBlocks = openFloats(this.memory.buffer);
     this.limits = { ...limits, maxSpan: this.memory.maxSpan, align: ALIGN };
     this.#spec = spec;
     this.#read = read;
@@ -214,6 +217,16 @@ class Reference implements Backend {
     for (let i = 0; i < wanted; i++) topK(logits(i), topIds(i), topLogits(i));
     return { logits, topIds, topLogits };
   }
+}
+
+/** Blocks lie in the order of `rawFloats()` already; see block_layout.ts. */
+function openFloats(memory: ArrayBuffer): OpenBlocks {
+  return {
+    read: (offset, shape, out) =>
+      out.set(new Float32Array(memory, offset, rawFloats(shape))),
+    write: (offset, shape, values) =>
+      new Float32Array(memory, offset, rawFloats(shape)).set(values),
+  };
 }
 
 /** `run()` reads open blocks itself; this is how a plan knows. */

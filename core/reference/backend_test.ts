@@ -3,6 +3,7 @@ import type { Backend } from "../backend.ts";
 import { Ledger } from "../ledger.ts";
 import { backendLaws } from "../testing/backend_laws.ts";
 import { Driver } from "../testing/drive.ts";
+import { toyCodec } from "../testing/toys.ts";
 import {
   randomModel,
   type RandomModelOptions,
@@ -55,7 +56,7 @@ async function alone(tokens: readonly number[]): Promise<Float32Array> {
 backendLaws("createReference()", ({ spec, read }) => {
   const bytes = 4 << 20;
   return createReference({ spec, read, limits: { ...limits, bytes } });
-});
+}, [toyCodec()]);
 
 Deno.test("Backend.run() gives a wanted row beyond the last a RangeError", async () => {
   const { driver, backend } = started();

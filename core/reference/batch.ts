@@ -24,6 +24,8 @@ export function makeBatch(
     tables: perGroup.map(() =>
       holdings.offsets("workspace", "batch", limits.seqs * tableStride)
     ),
+    sealed: perGroup.map(() => new Uint32Array(0)),
+    seals: 0,
     starts: perGroup.map(() => ints(limits.rows)),
     sinks: perGroup.map(() => ints(limits.rows)),
     firsts: perGroup.map(() => ints(limits.rows)),

@@ -33,6 +33,13 @@ export class HostMemory implements DeviceMemory {
     this.#heap.free(span);
   }
 
+  slide(span: Span): Span {
+    const to = this.#heap.slide(span);
+    const from = span.offset;
+    new Uint8Array(this.buffer).copyWithin(to.offset, from, from + span.bytes);
+    return to;
+  }
+
   stat(): AllocStat {
     return this.#heap.stat();
   }

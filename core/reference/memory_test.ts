@@ -35,3 +35,20 @@ Deno.test("HostMemory refuses to pass the end of a span", () => {
   assert.throws(() => memory.read(short, four), RangeError);
   assert.throws(() => memory.copy(long, short), RangeError);
 });
+
+Deno.test("HostMemory.slide() takes the bytes along, over themselves too", () => {
+  const memory = new HostMemory(1024, 64);
+  const gap = memory.alloc(64)!, long = memory.alloc(200)!;
+  const bytes = Uint8Array.from({ length: 200 }, (_, i) => i + 1);
+  memory.write(long, bytes);
+  assert.deepEqual(memory.slide(long), long);
+  memory.free(gap);
+  const now = memory.slide(long);
+  assert.deepEqual(now, { offset: 64, bytes: 200 });
+  const out = new Uint8Array(200);
+  memory.read(now, out);
+  assert.deepEqual(out, bytes);
+  memory.check();
+  memory.free(now);
+  assert.equal(memory.stat().used, 0);
+});

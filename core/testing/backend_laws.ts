@@ -5,6 +5,8 @@
  */
 import assert from "node:assert/strict";
 import type { Backend } from "../backend.ts";
+import type { Codec } from "../slots.ts";
+import { stepEnd } from "../step_end.ts";
 import type { MaybePromise } from "../types.ts";
 import { Driver, type DriverOptions, windowGroups } from "./drive.ts";
 import { type RandomModel, randomModel } from "./random_model.ts";
@@ -40,11 +42,13 @@ const BLOCKS: DriverOptions = { tokens: 8, blocks: 5 };
 /**
  * Registers the laws of steps under `name`. `make` gives a backend for a model
  * with limits of 40 rows and wanted rows, 4 sequences, a top of 5 or more and
- * 1 MiB for blocks; each is closed after its test.
+ * 1 MiB for blocks; each is closed after its test. `codecs`: lossy ones that take
+ * blocks of 8 and of 16 tokens, for the laws of what is sealed.
  */
 export function backendLaws(
   name: string,
   make: (model: RandomModel) => MaybePromise<Backend>,
+  codecs: readonly Codec[] = [],
 ): void {
   const law = (
     criterion: string,
@@ -170,6 +174,52 @@ export function backendLaws(
     assert.deepEqual(row(logits, 0, 22), row(near, 0, 22));
     assert.deepEqual(row(logits, 22), row(near, 37));
   });
+
+  for (const codec of codecs) {
+    for (const [keepFirst, tokens] of [[0, 8], [2, 8], [0, 16]] as const) {
+      const kept = keepFirst * tokens;
+      const options = { tokens, blocks: 5, codec: { ...codec, keepFirst } };
+      const what = `"${codec.id}", ${keepFirst} blocks of ${tokens} kept`;
+      law(
+        `reads its own block open and earlier ones sealed, ${what}`,
+        async (start) => {
+          const open = await start({ tokens, blocks: 5 });
+          const plain = await alone(open, ids(38, 6));
+          const all: Float32Array[] = [];
+          for (const chunk of [1, 5, tokens, 38]) {
+            const { driver } = await start(options);
+            const out = new Float32Array(38 * VOCAB);
+            for (let from = 0; from < 38;) {
+              const end = Math.min(
+                38,
+                from + chunk,
+                stepEnd(from, driver.stepTokens),
+              );
+              const part = ids(38, 6).slice(from, end);
+              const { logits } = await driver.step([{
+                seq: 1,
+                from,
+                ids: part,
+              }]);
+              out.set(logits, from * VOCAB);
+              from = end;
+            }
+            all.push(out);
+          }
+          for (const out of all) assert.deepEqual(out, all[0]);
+          const sealed = Math.max(tokens, kept + tokens);
+          assert.deepEqual(row(all[0]!, 0, sealed), row(plain, 0, sealed));
+          for (let p = sealed; p < 38; p++) {
+            assert.notDeepEqual(
+              row(all[0]!, p),
+              row(plain, p),
+              `position ${p}`,
+            );
+          }
+        },
+      );
+    }
+  }
 
   law("gives wanted rows alone, and their largest logits", async (start) => {
     const { driver, backend } = await start();

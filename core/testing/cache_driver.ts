@@ -131,8 +131,8 @@ export async function cacheDriver(
 ): Promise<CacheDriver> {
   const { plan, backend } = await fakePlan(plugins, options);
   const { slack = 0, budgetBytes = backend.limits.bytes } = options;
-  const { memory } = backend;
-  const cache = createCache({ plan, memory, budgetBytes, slack });
+  const { memory, openBlocks } = backend;
+  const cache = createCache({ plan, memory, openBlocks, budgetBytes, slack });
   return new CacheDriver(plan, backend, cache);
 }
 

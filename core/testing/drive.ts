@@ -4,9 +4,12 @@
  *
  * @module
  */
-import type { Span } from "../allocator.ts";
 import type { Backend, BoundGroup } from "../backend.ts";
 import type { LayerSpec, ModelSpec } from "../model.ts";
+import { groupSlab } from "../slab.ts";
+import type { Codec } from "../slots.ts";
+import { stepEnd } from "../step_end.ts";
+import { type Blocks, DriveBlocks } from "./drive_blocks.ts";
 
 /** A layer group of one window. */
 export interface WindowGroup extends BoundGroup {
@@ -33,6 +36,7 @@ export function windowGroups(
       layers: layers.length,
       kvHeads: of.kvHeads,
       headDim: of.headDim,
+      layerIds: layers,
     },
   }));
 }
@@ -56,26 +60,40 @@ export interface DriverOptions {
   readonly sink?: number;
   /** Positions from which on sinks are seen as from the last of them; default none. */
   readonly reach?: number;
+  /**
+   * What becomes of full blocks: sealed by the backend where it has a kernel for all
+   * layers, else decoded in place between steps, whose rows then may not go beyond
+   * the end of a block. Default: nothing.
+   */
+  readonly codec?: Codec;
 }
 
 /**
  * Binds a backend to its model's groups, keeps block tables and runs steps.
- * New blocks are filled with NaN, and blocks a window has left are taken out of
- * the table before the step, so that reading either shows.
+ * New blocks are filled with NaN, and so are open places once they are sealed;
+ * blocks a window has left are taken out of the table before the step. Reading any
+ * of these shows.
  */
 export class Driver {
   readonly groups: readonly WindowGroup[];
   readonly #backend: Backend;
   readonly #vocab: number;
   readonly #options: DriverOptions;
-  readonly #spans: Span[] = [];
-  readonly #free = new Map<WindowGroup, number[]>();
+  readonly #blocks: readonly Blocks[];
+
+  /** Rows of a sequence in one step end at the next multiple of each of these. */
+  get stepTokens(): readonly number[] {
+    return this.#blocks.some((b) => b.rounds) ? [this.#options.tokens] : [];
+  }
 
   constructor(backend: Backend, spec: ModelSpec, options: DriverOptions) {
-    this.groups = options.groups ?? windowGroups(spec, options.tokens);
+    const { codec } = options;
+    const groups = options.groups ?? windowGroups(spec, options.tokens);
+    this.groups = groups.map((g) => withCodec(g, backend, spec, codec));
     this.#backend = backend;
     this.#vocab = spec.vocab;
     this.#options = options;
+    this.#blocks = this.groups.map((g) => new DriveBlocks(backend, g, codec));
     backend.bind(this.groups, options.blocks);
   }
 
@@ -90,6 +108,7 @@ export class Driver {
   }> {
     const { batch } = this.#backend;
     let row = 0;
+    batch.seals = 0;
     for (const { seq, from, ids } of work) {
       this.#place(seq, from, from + ids.length);
       ids.forEach((id, i) => this.#row(row++, seq, from + i, id));
@@ -106,22 +125,46 @@ export class Driver {
       topIds.push(result.topIds(i).slice());
       topLogits.push(result.topLogits(i).slice());
     }
+    for (const { seq, from, ids } of work) {
+      this.#each((blocks, tables) =>
+        blocks.commit(tables(seq), from, from + ids.length)
+      );
+    }
     return { logits, topIds, topLogits };
   }
 
   /** Makes sequence `to` share every block `from` has. */
   share(from: number, to: number): void {
-    for (const table of this.#backend.batch.tables) {
-      const { blocks } = this.#options;
+    const { tables, sealed } = this.#backend.batch, { blocks } = this.#options;
+    for (const table of [...tables, ...sealed]) {
       table.copyWithin(to * blocks, from * blocks, (from + 1) * blocks);
     }
   }
 
   /** Gives every block of every sequence back. */
   clear(): void {
-    for (const span of this.#spans.splice(0)) this.#backend.memory.free(span);
-    this.#free.clear();
-    for (const table of this.#backend.batch.tables) table.fill(0);
+    for (const blocks of this.#blocks) blocks.clear();
+    const { tables, sealed } = this.#backend.batch;
+    for (const table of [...tables, ...sealed]) table.fill(0);
+  }
+
+  #each(
+    act: (
+      blocks: Blocks,
+      tables: (seq: number) => { open: Uint32Array; sealed: Uint32Array },
+      g: number,
+    ) => void,
+  ): void {
+    const { batch } = this.#backend, { blocks: stride } = this.#options;
+    this.#blocks.forEach((blocks, g) => {
+      const part = (table: Uint32Array, seq: number): Uint32Array =>
+        table.subarray(seq * stride, (seq + 1) * stride);
+      const tables = (seq: number) => ({
+        open: part(batch.tables[g]!, seq),
+        sealed: part(batch.sealed[g]!, seq),
+      });
+      act(blocks, tables, g);
+    });
   }
 
   #row(row: number, seq: number, position: number, id: number): void {
@@ -139,16 +182,16 @@ export class Driver {
 
   /** Blocks for positions up to `end`; what a step from `from` cannot see goes. */
   #place(seq: number, from: number, end: number): void {
-    const { tokens, blocks } = this.#options;
-    this.groups.forEach((group, g) => {
-      const table = this.#backend.batch.tables[g]!
-        .subarray(seq * blocks, (seq + 1) * blocks);
+    const { tokens } = this.#options, { batch } = this.#backend;
+    this.#each((blocks, tables, g) => {
+      const { open, sealed } = tables(seq);
       const kept = Math.ceil(this.#sink / tokens);
-      const gone = Math.floor(start(group, from) / tokens);
-      if (gone > kept) table.fill(0, kept, gone);
-      for (let b = Math.floor(from / tokens); b * tokens < end; b++) {
-        if (table[b] === 0) table[b] = this.#take(group);
+      const gone = Math.floor(start(this.groups[g]!, from) / tokens);
+      if (gone > kept) {
+        open.fill(0, kept, gone);
+        sealed.fill(0, kept, gone);
       }
+      batch.seals += blocks.place({ open, sealed }, from, end);
     });
   }
 
@@ -161,36 +204,26 @@ export class Driver {
   get #sink(): number {
     return this.#options.sink ?? 0;
   }
+}
 
-  /** A block's offset, from a new slab where none is free. */
-  #take(group: WindowGroup): number {
-    const free = this.#free.get(group) ?? [];
-    this.#free.set(group, free);
-    if (free.length === 0) free.push(...this.#slab(group));
-    return free.shift()!;
-  }
-
-  #slab(group: WindowGroup): number[] {
-    const { memory } = this.#backend;
-    const { blocks, parts } = this.#backend.slab?.(group.shape) ??
-      { blocks: 1, parts: 1 };
-    const block = this.#backend.blockBytes(group.shape);
-    const span = memory.alloc(block * blocks);
-    if (span === undefined) {
-      throw new RangeError(
-        `Cannot take a slab of ${
-          block * blocks
-        } bytes: ${memory.stat().largestFree} are free in one run; raise the backend's bytes`,
-      );
-    }
-    // All ones is NaN in every float format: what a block held before shows.
-    memory.write(span, new Uint8Array(span.bytes).fill(0xff));
-    this.#spans.push(span);
-    return Array.from(
-      { length: blocks },
-      (_, i) => span.offset + i * block / parts,
+/** A group as the plan of a cache has it: fused where the backend can. */
+function withCodec(
+  group: WindowGroup,
+  backend: Backend,
+  spec: ModelSpec,
+  codec: Codec | undefined,
+): WindowGroup {
+  const { layers, shape } = group;
+  const takes = codec !== undefined &&
+    backend.kernels.some((k) =>
+      layers.every((layer) => {
+        const { qHeads, kvHeads, headDim } = spec.layers[layer]!;
+        const heads = { layer, qHeads, kvHeads, headDim };
+        return k.supports(codec.id, heads, shape.tokens).ok;
+      })
     );
-  }
+  const fused = group.fused ?? (takes ? codec : undefined);
+  return { ...group, fused, slab: groupSlab(backend, shape, fused) };
 }
 
 function start({ window = Infinity }: WindowGroup, position: number): number {
@@ -216,7 +249,11 @@ export function driveSequence(
     try {
       for (let from = 0; from < ids.length;) {
         const left = ids.length - from;
-        const rows = left <= decode ? 1 : Math.min(chunk, left - decode);
+        const rows = left <= decode ? 1 : Math.min(
+          chunk,
+          left - decode,
+          stepEnd(from, driver.stepTokens) - from,
+        );
         const part = ids.slice(from, from + rows);
         const { logits } = await driver.step([{ seq: 0, from, ids: part }]);
         out.set(logits, from * spec.vocab);

@@ -8,6 +8,9 @@
  * ```text
  *  block   token 0: [position i32][token i32] × layers, token 1: …
  * ```
+ * Where it is told to fuse a codec, it seals blocks that are filled and reads them
+ * back through the codec, as the batch says, and throws where the batch says another
+ * form than the rule: own and first blocks open, earlier ones sealed.
  *
  * @module
  */
@@ -15,13 +18,17 @@ import type {
   Backend,
   BackendLimits,
   BoundGroup,
+  OpenBlocks,
   StepBatch,
   StepResult,
 } from "../backend.ts";
+import { rawFloats } from "../defaults.ts";
 import type { LedgerLine } from "../ledger.ts";
 import type { CachePlan } from "../plan.ts";
 import { visible } from "../ranges.ts";
+import type { AttendKernel } from "../slots.ts";
 import type { BlockShape } from "../types.ts";
+import type { FakeCodec } from "./fake_codec.ts";
 import { FakeMemory } from "./fake_memory.ts";
 
 /** Sizes of a fake backend, each with a small default. */
@@ -30,6 +37,10 @@ export interface FakeOptions {
   readonly rows?: number;
   readonly seqs?: number;
   readonly wanted?: number;
+  /** Ids of codecs that its kernel reads. Default none: then it has no kernel. */
+  readonly fused?: readonly string[];
+  /** Whether its open blocks can be read as values. Default true. */
+  readonly opens?: boolean;
 }
 
 /** Tokens are 0 to this, exclusive. */
@@ -39,15 +50,26 @@ export const FAKE_VOCAB = 97;
 export class FakeBackend implements Backend {
   readonly id = "reference";
   readonly rawFormat = "f32";
-  readonly kernels = [];
+  readonly kernels: readonly AttendKernel[];
   readonly transcoders = [];
   readonly limits: BackendLimits;
   readonly memory: FakeMemory;
+  readonly openBlocks?: OpenBlocks;
   batch!: StepBatch;
   #groups: readonly BoundGroup[] = [];
+  /** Sealed blocks of this step that were read, by their place. */
+  readonly #opens = new Map<number, Float32Array>();
 
   constructor(options: FakeOptions = {}) {
     const { bytes = 1 << 20, rows = 64, seqs = 16, wanted = rows } = options;
+    const { fused = [], opens = true } = options;
+    this.kernels = fused.length === 0 ? [] : [attendKernel(fused)];
+    if (opens) {
+      this.openBlocks = {
+        read: (offset, shape, out) => this.#values(offset, shape, out, false),
+        write: (offset, shape, raw) => this.#values(offset, shape, raw, true),
+      };
+    }
     this.memory = new FakeMemory(bytes);
     this.limits = {
       bytes,
@@ -75,6 +97,10 @@ export class FakeBackend implements Backend {
       seqs: new Int32Array(rows),
       tableStride,
       tables: perGroup(() => new Uint32Array(seqs * tableStride)),
+      sealed: groups.map(({ fused }) =>
+        new Uint32Array(fused === undefined ? 0 : seqs * tableStride)
+      ),
+      seals: 0,
       starts: perGroup(() => new Int32Array(rows)),
       sinks: perGroup(() => new Int32Array(rows)),
       firsts: perGroup(() => new Int32Array(rows)),
@@ -88,10 +114,20 @@ export class FakeBackend implements Backend {
   /** The rows' next tokens, in the order of the rows. Throws on a foreign block. */
   runRows(): Int32Array {
     const out = new Int32Array(this.batch.rows);
+    let seals = 0;
+    this.#opens.clear();
+    for (let g = 0; g < this.#groups.length; g++) {
+      for (let row = 0; row < out.length; row++) this.#write(row, g);
+      for (let row = 0; row < out.length; row++) seals += this.#seal(row, g);
+    }
+    if (seals !== this.batch.seals) {
+      throw new Error(
+        `${seals} blocks are sealed, the batch says ${this.batch.seals}`,
+      );
+    }
     for (let row = 0; row < out.length; row++) {
       let hash = 0;
       for (let g = 0; g < this.#groups.length; g++) {
-        this.#write(row, g);
         hash = this.#read(row, g, hash);
       }
       out[row] = hash % FAKE_VOCAB;
@@ -122,6 +158,89 @@ export class FakeBackend implements Backend {
     return Promise.resolve();
   }
 
+  /** Open blocks as values, and back. */
+  #values(
+    offset: number,
+    { tokens, layers }: BlockShape,
+    raw: Float32Array,
+    write: boolean,
+  ): void {
+    const view = new DataView(this.memory.bytes.buffer, offset);
+    for (let t = 0; t < tokens; t++) {
+      for (let l = 0; l < layers; l++) {
+        const at = (t * layers + l) * 8, i = (l * tokens + t) * 2;
+        if (write) {
+          view.setInt32(at, raw[i]!);
+          view.setInt32(at + 4, raw[i + 1]!);
+        } else {
+          raw[i] = view.getInt32(at);
+          raw[i + 1] = view.getInt32(at + 4);
+        }
+      }
+    }
+  }
+
+  /** The sealed place of block b of a row's sequence. */
+  #sealedAt(row: number, g: number, b: number): number {
+    const { sealed, tableStride, seqs } = this.batch;
+    return sealed[g]![seqs[row]! * tableStride + b] ?? 0;
+  }
+
+  /** Seals the block a row fills, where it has a place; says how many. */
+  #seal(row: number, g: number): number {
+    const { shape, fused } = this.#groups[g]!;
+    const { tables, tableStride, seqs, positions } = this.batch;
+    const end = positions[row]! + 1, b = Math.floor((end - 1) / shape.tokens);
+    if (fused === undefined || end % shape.tokens !== 0) return 0;
+    const to = this.#sealedAt(row, g, b);
+    if (to === 0) return 0;
+    const raw = new Float32Array(rawFloats(shape));
+    const from = tables[g]![seqs[row]! * tableStride + b]!;
+    this.#values(from, shape, raw, false);
+    const { bytes } = this.memory;
+    fused.seal(shape, raw, bytes.subarray(to, to + fused.bytes(shape)));
+    return 1;
+  }
+
+  /** Position and token as the codec gives them back. */
+  #opened(
+    row: number,
+    g: number,
+    position: number,
+    layer: number,
+  ): readonly [number, number] {
+    const { shape, fused } = this.#groups[g]!;
+    const b = Math.floor(position / shape.tokens);
+    const at = this.#sealedAt(row, g, b);
+    let raw = this.#opens.get(at);
+    if (raw === undefined) {
+      const from = this.memory.bytes.subarray(at, at + fused!.bytes(shape));
+      raw = new Float32Array(rawFloats(shape));
+      fused!.open(shape, from, raw);
+      this.#opens.set(at, raw);
+    }
+    const i = (layer * shape.tokens + position % shape.tokens) * 2;
+    return [raw[i]!, raw[i + 1]!];
+  }
+
+  /** Whether a row has to read a position sealed; throws on a batch that says else. */
+  #readsSealed(row: number, g: number, position: number): boolean {
+    const { shape, fused } = this.#groups[g]!;
+    if (fused === undefined) return false;
+    const b = Math.floor(position / shape.tokens);
+    const own = Math.floor(this.batch.positions[row]! / shape.tokens);
+    const must = b < own && b >= (fused.keepFirst ?? 0);
+    const has = this.#sealedAt(row, g, b) !== 0;
+    if (must !== has && b !== own) {
+      throw new Error(
+        `row ${row} at ${
+          this.batch.positions[row]
+        } wants position ${position} ${must ? "sealed" : "open"}`,
+      );
+    }
+    return must;
+  }
+
   #cell(row: number, g: number, position: number, layer: number): DataView {
     const { shape } = this.#groups[g]!;
     const { tables, tableStride, seqs } = this.batch;
@@ -136,6 +255,16 @@ export class FakeBackend implements Backend {
     }
     const at = ((position % shape.tokens) * shape.layers + layer) * 8;
     return new DataView(this.memory.bytes.buffer, offset + at, 8);
+  }
+
+  #raw(
+    row: number,
+    g: number,
+    position: number,
+    layer: number,
+  ): readonly [number, number] {
+    const cell = this.#cell(row, g, position, layer);
+    return [cell.getInt32(0), cell.getInt32(4)];
   }
 
   #write(row: number, g: number): void {
@@ -157,17 +286,20 @@ export class FakeBackend implements Backend {
     let hash = before;
     for (let p = 0; p < end; p++) {
       if ((p < first || p >= sink) && p < start) continue;
+      const sealed = this.#readsSealed(row, g, p);
       for (let l = 0; l < layers.length; l++) {
-        const cell = this.#cell(row, g, p, l);
-        if (cell.getInt32(0) !== p) {
+        const [position, token] = sealed
+          ? this.#opened(row, g, p, l)
+          : this.#raw(row, g, p, l);
+        if (position !== p) {
           throw new Error(
-            `row ${row} at ${end - 1} wants position ${p}, the block says ${
-              cell.getInt32(0)
-            }`,
+            `row ${row} at ${
+              end - 1
+            } wants position ${p}, the block says ${position}`,
           );
         }
         const seenAt = p < sink ? p + back : p;
-        hash = mix(hash, layers[l]!, seenAt, cell.getInt32(4));
+        hash = mix(hash, layers[l]!, seenAt, token);
       }
     }
     return hash;
@@ -187,12 +319,16 @@ export function fakeNext(
     for (const r of ranges.toReversed()) if (r.end >= recent) recent = r.start;
     const reach = Math.min(...g.retention.map((r) => r.reach ?? Infinity));
     const back = Math.max(0, length - reach);
+    const { shape, keepFirst } = g, codec = g.codec as Partial<FakeCodec>;
+    // [kept, own) is sealed.
+    const kept = keepFirst * shape.tokens;
+    const own = length - 1 - (length - 1) % shape.tokens;
     for (const r of ranges) {
       for (let p = r.start; p < r.end; p++) {
         const seenAt = p < recent ? p + back : p;
-        for (const layer of g.layers) {
-          hash = mix(hash, layer, seenAt, tokens[p]!);
-        }
+        const sealed = codec.token !== undefined && p >= kept && p < own;
+        const token = sealed ? codec.token!(tokens[p]!) : tokens[p]!;
+        for (const layer of g.layers) hash = mix(hash, layer, seenAt, token);
       }
     }
   }
@@ -208,6 +344,17 @@ export function fakeGenerate(
   const tokens = [...prompt];
   for (let i = 0; i < count; i++) tokens.push(fakeNext(plan, tokens));
   return tokens.slice(prompt.length);
+}
+
+function attendKernel(fused: readonly string[]): AttendKernel {
+  return {
+    id: "fake-attend",
+    backend: "reference",
+    supports: (format) =>
+      format === "f32" || fused.includes(format)
+        ? { ok: true, cost: 1 }
+        : { ok: false, why: `reads f32 and ${fused.join(", ")}` },
+  };
 }
 
 function mix(hash: number, layer: number, p: number, token: number): number {

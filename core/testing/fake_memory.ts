@@ -7,7 +7,7 @@ import type { AllocStat, Span } from "../allocator.ts";
 import type { DeviceMemory } from "../backend.ts";
 import { type Heap, heap } from "../heap.ts";
 
-/** Memory whose bytes a test may look at. New and freed spans are filled with 0xAA. */
+/** Memory whose bytes a test may look at. What is new, freed or left is filled with 0xAA. */
 export class FakeMemory implements DeviceMemory {
   readonly align = 16;
   readonly maxSpan: number;
@@ -30,6 +30,15 @@ export class FakeMemory implements DeviceMemory {
   free(span: Span): void {
     this.#heap.free(span);
     this.#view(span).fill(0xAA);
+  }
+
+  slide(span: Span): Span {
+    const to = this.#heap.slide(span);
+    if (to.offset === span.offset) return span;
+    const end = span.offset + span.bytes;
+    this.bytes.copyWithin(to.offset, span.offset, end);
+    this.bytes.fill(0xAA, Math.max(span.offset, to.offset + to.bytes), end);
+    return to;
   }
 
   stat(): AllocStat {

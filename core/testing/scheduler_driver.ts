@@ -47,6 +47,7 @@ export class SchedulerDriver {
     this.cache = createCache({
       plan,
       memory: backend.memory,
+      openBlocks: backend.openBlocks,
       budgetBytes: options.budgetBytes ?? backend.limits.bytes,
     });
     this.scheduler = createScheduler({

@@ -28,6 +28,11 @@ const DRAFTING = ["core/drafting_test.ts"];
 const LIMITS = ["core/limits_test.ts"];
 const HOSTILE = ["core/hostile_test.ts"];
 const SWAP = ["core/swap_test.ts"];
+const SEALED = ["core/sealed_cache_test.ts"];
+const ROUNDING = ["core/rounding_test.ts"];
+const TIER_CODECS = ["core/tier_codecs_test.ts"];
+const CODEC_PLAN = ["core/codec_plan_test.ts"];
+const PLACES = ["core/block_places_test.ts"];
 const LOOKUP = ["plugins/prompt_lookup_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
 
@@ -336,6 +341,165 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (found !== "ok") return false;',
     replace: "",
     tests: SWAP,
+  },
+  // Codecs.
+  {
+    name: "a block that wrong guesses filled keeps its sealed place",
+    file: "core/block_table.ts",
+    find: "if (length % this.#group.shape.tokens !== 0) this.#unpromise();",
+    replace: "",
+    tests: SEALED,
+  },
+  {
+    name: "a cancelled step keeps the sealed place of its tail",
+    file: "core/block_table.ts",
+    find: "    this.#unpromise();\n  }\n\n  /** Whether it ends",
+    replace: "  }\n\n  /** Whether it ends",
+    tests: SEALED,
+  },
+  {
+    name: "a fork or trim goes on in a block that was sealed",
+    file: "core/block_table.ts",
+    find: "return length % tokens !== 0 &&",
+    replace: "return length < 0 &&",
+    tests: [...SEALED, ...ROUNDING],
+  },
+  {
+    name: "blocks that are to stay open are sealed",
+    file: "core/reserve.ts",
+    find: "return Math.max(keepFirst, Math.floor(s.length / shape.tokens));",
+    replace:
+      "return Math.max(keepFirst - keepFirst, Math.floor(s.length / shape.tokens));",
+    tests: SEALED,
+  },
+  {
+    name: "a step asks for its sealed places only when it takes them",
+    file: "core/reserve.ts",
+    find: "bytes += blocks * slotBytes + sealed * sealedBytes;",
+    replace: "bytes += blocks * slotBytes;",
+    tests: SEALED,
+  },
+  {
+    name: "a sealed block keeps its open place",
+    file: "core/block_store.ts",
+    find: "      this.places.giveOpen(id, group);\n      this.#forms",
+    replace: "      this.#forms",
+    tests: SEALED,
+  },
+  {
+    name: "idle sealed blocks count as open ones",
+    file: "core/block_store.ts",
+    find:
+      "return (this.isCoded(id) ? sealed[group]! : open[group]!).slotBytes;",
+    replace:
+      "return (this.isAway(id) ? sealed[group]! : open[group]!).slotBytes;",
+    tests: SEALED,
+  },
+  {
+    name: "blocks that are to stay open are rounded",
+    file: "core/block_store.ts",
+    find: "} else if (rounds && index >= keepFirst) {",
+    replace: "} else if (rounds && index >= 0) {",
+    tests: ROUNDING,
+  },
+  {
+    name: "a batch does not say how many blocks it seals",
+    file: "core/fill.ts",
+    find: "if (places[base + b] !== 0) seals++;",
+    replace: "",
+    tests: SEALED,
+  },
+  {
+    name: "guesses go beyond a block that is to be rounded",
+    file: "core/step_plan.ts",
+    find: "Math.min(drafter.most, spare, left, end - s.length);",
+    replace: "Math.min(drafter.most, spare, left, end);",
+    tests: ROUNDING,
+  },
+  {
+    name: "prompts go beyond a block that is to be rounded",
+    file: "core/step_end.ts",
+    find: "(Math.floor(at / tokens) + 1) * tokens",
+    replace: "(Math.floor(at / tokens) + 2) * tokens",
+    tests: ROUNDING,
+  },
+  {
+    name: "the largest a sealed sequence takes leaves out what a step fills",
+    file: "core/peak.ts",
+    find: "(before - raw + filled) * sealed",
+    replace: "(before - raw) * sealed",
+    tests: SEALED,
+  },
+  {
+    name: "two codecs that keep more or fewer blocks have one fingerprint",
+    file: "core/groups.ts",
+    find: "actual.codec.keepFirst ?? 0,",
+    replace: "0,",
+    tests: CODEC_PLAN,
+  },
+  {
+    name: "what is taken off before coding is not in the fingerprint",
+    file: "core/groups.ts",
+    find: "group[0]!.key + centresKey(codec, layers);",
+    replace: "group[0]!.key + centresKey(codec, []);",
+    tests: CODEC_PLAN,
+  },
+  {
+    name: "a codec gets the first blocks there are, too small",
+    file: "core/group_codec.ts",
+    find: "const blockTokens = fused.find(large) ?? fused[0]",
+    replace: "const blockTokens = fused[0]",
+    tests: CODEC_PLAN,
+  },
+  {
+    name: "open blocks are coded for a tier, positions that nobody wrote too",
+    file: "core/tiers.ts",
+    find: "if (codec === undefined || !store.isSealed(id)) return undefined;",
+    replace: "if (codec === undefined) return undefined;",
+    tests: TIER_CODECS,
+  },
+  {
+    name: "what a lossy tier gave back is found by others",
+    file: "core/reservations.ts",
+    find: "if (this.#plan.index === undefined || s.altered) {",
+    replace: "if (this.#plan.index === undefined) {",
+    tests: TIER_CODECS,
+  },
+  // Moving blocks.
+  {
+    name: "blocks move under a step",
+    file: "core/block_places.ts",
+    find: "if (this.pins > 0 || memory.slide === undefined) return false;",
+    replace: "if (memory.slide === undefined) return false;",
+    tests: PLACES,
+  },
+  {
+    name: "sealed blocks are not where they were moved to",
+    file: "core/block_places.ts",
+    find: "for (const at of [this.#openAt, this.#sealedAt]) {",
+    replace: "for (const at of [this.#openAt]) {",
+    tests: PLACES,
+  },
+  {
+    name: "only the first part of a block moves to another slab",
+    file: "core/block_places.ts",
+    find: "          this.#memory.copy(old[part++]!, span);",
+    replace: "          if (part === 0) this.#memory.copy(old[part++]!, span);",
+    tests: PLACES,
+  },
+  {
+    name: "free space behind what slides is not joined",
+    file: "core/heap.ts",
+    find: "      this.#free.remove(after);\n      this.#join(free, after);",
+    replace: "",
+    tests: ["core/heap_test.ts"],
+  },
+  {
+    name: "a slab is emptied into itself",
+    file: "core/pool.ts",
+    find: "    this.#unlink(sparse);\n    let moves",
+    replace: "    let moves",
+    tests: ["core/pool_test.ts"],
   },
   // Plugins.
   {

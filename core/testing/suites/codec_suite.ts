@@ -86,15 +86,18 @@ function open(
   return around.slice(16, 16 + length);
 }
 
-/** The laws of the `codec` slot, for a stated bound. */
-export function codecLaws(bound: CodecBound): readonly Law<Codec>[] {
+/** The laws of the `codec` slot, for a stated bound and blocks that it takes. */
+export function codecLaws(
+  bound: CodecBound,
+  shapes: readonly BlockShape[] = SHAPES,
+): readonly Law<Codec>[] {
   return [
     {
       says: "has a name, and whole bytes for every shape",
       check: async (make) => {
         const codec = await make();
         assert.ok(codec.id.length > 0);
-        for (const shape of SHAPES) {
+        for (const shape of shapes) {
           const bytes = codec.bytes(shape);
           assert.ok(Number.isInteger(bytes) && bytes > 0, `${bytes} bytes`);
           assert.equal(codec.bytes({ ...shape }), bytes);
@@ -105,7 +108,7 @@ export function codecLaws(bound: CodecBound): readonly Law<Codec>[] {
       says: "gives back what was sealed within its bound",
       check: async (make) => {
         const codec = await make();
-        for (const shape of SHAPES) {
+        for (const shape of shapes) {
           for (const [name, raw] of samples(shape)) {
             const out = open(codec, shape, seal(codec, shape, raw).bytes);
             const peak = raw.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
@@ -124,7 +127,7 @@ export function codecLaws(bound: CodecBound): readonly Law<Codec>[] {
       says: "gives zeros for rows of zeros",
       check: async (make) => {
         const codec = await make();
-        for (const shape of SHAPES) {
+        for (const shape of shapes) {
           const zeros = new Float32Array(rawFloats(shape));
           const out = open(codec, shape, seal(codec, shape, zeros).bytes);
           assert.ok(out.every((x) => x === 0));
@@ -139,7 +142,7 @@ export function codecLaws(bound: CodecBound): readonly Law<Codec>[] {
       says: "seals to equal bytes every time, none of them left out",
       check: async (make) => {
         const codec = await make(), other = await make();
-        for (const shape of SHAPES) {
+        for (const shape of shapes) {
           for (const [name, raw] of samples(shape)) {
             const first = seal(codec, shape, raw).bytes;
             seal(codec, shape, raw.map((x) => -x));
@@ -156,7 +159,7 @@ export function codecLaws(bound: CodecBound): readonly Law<Codec>[] {
       says: "keeps blocks apart that it works on in turn",
       check: async (make) => {
         const codec = await make();
-        const shape = SHAPES[1]!;
+        const shape = shapes.at(1) ?? shapes[0]!;
         const [[, a], [, b]] = [...samples(shape)] as [
           [string, Float32Array],
           [string, Float32Array],
@@ -170,11 +173,15 @@ export function codecLaws(bound: CodecBound): readonly Law<Codec>[] {
   ];
 }
 
-/** Registers the laws of a codec as tests. A lossless one has a bound of 0. */
+/**
+ * Registers the laws of a codec as tests. A lossless one has a bound of 0; `shapes`
+ * are blocks that it takes, if it does not take any.
+ */
 export function codecSuite(
   name: string,
   make: Make<Codec>,
   bound: CodecBound = () => 0,
+  shapes: readonly BlockShape[] = SHAPES,
 ): void {
-  register(name, codecLaws(bound), make);
+  register(name, codecLaws(bound, shapes), make);
 }
