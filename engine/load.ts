@@ -82,6 +82,7 @@ export async function load(
       plan,
       memory: backend.memory,
       budgetBytes: capacity - used,
+      openBlocks: backend.openBlocks,
     });
     checkRoom(cache, backend);
     const { rows, seqs, wanted } = backend.limits;

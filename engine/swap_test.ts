@@ -64,7 +64,7 @@ Deno.test("cpuOffload() keeps what requests have computed when memory is short",
     pagedAttention({ blockTokens: 8 }),
     cpuOffload({ bytes: 1 << 20 }),
   ];
-  await using engine = await tinyEngine({ budget: base + 12 * 1024, plugins });
+  await using engine = await tinyEngine({ budget: base + 16 * 1024, plugins });
   const run = REQUESTS.map((r) => collect(engine.generate(r)));
   assert.deepEqual(await Promise.all(run), alone);
   const { preempted, swapped, recomputed } = engine.scheduler.stat();

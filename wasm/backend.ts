@@ -8,6 +8,7 @@ import type {
   Backend,
   BackendLimits,
   BoundGroup,
+  OpenBlocks,
   SlabLayout,
   StepBatch,
   StepResult,
@@ -22,10 +23,12 @@ import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
 import { lines as cacheLines } from "./kernels.ts";
 import { placeWeights, type Weights } from "./load.ts";
 import { MAX_BYTES, WasmMemory } from "./memory.ts";
+import { openBlocks } from "./open_blocks.ts";
 import { takePlaces, takeRopes, TOP } from "./places.ts";
 import { compileProgram, type Places, programBytes } from "./program.ts";
 import { NEXT_WORD, RECORD_BYTES } from "./records.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
+import { boundariesOf, placeSealed } from "./sealed_layers.ts";
 import { checkWidths } from "./widths.ts";
 import { CONTROL_BYTES, Workers } from "./workers.ts";
 
@@ -190,6 +193,7 @@ export class WasmBackend implements Backend {
   readonly kernels: readonly AttendKernel[];
   readonly transcoders: readonly Transcoder[] = [];
   readonly rawFormat: string;
+  readonly openBlocks: OpenBlocks;
   readonly build: KernelBuild;
   readonly threads: number;
   readonly #options: WasmOptions;
@@ -202,6 +206,8 @@ export class WasmBackend implements Backend {
   #records: Int32Array = new Int32Array(0);
   #words: Int32Array = new Int32Array(0);
   #tiles: Int32Array = new Int32Array(0);
+  /** Tokens in the blocks of sealed groups. */
+  #boundaries: readonly number[] = [];
   readonly #result: StepResult;
   #topIds: Int32Array[] = [];
   #topValues: Float32Array[] = [];
@@ -218,6 +224,7 @@ export class WasmBackend implements Backend {
     this.#formats = wasmFormats(options.exact ?? false, parts.limits);
     this.rawFormat = this.#formats.rawFormat;
     this.kernels = this.#formats.kernels;
+    this.openBlocks = openBlocks(parts.memory, this.#size);
     this.#result = {
       logits: (i) => this.#logits[i]!,
       topIds: (i) => this.#topIds[i]!,
@@ -240,20 +247,22 @@ export class WasmBackend implements Backend {
     const { spec } = this.#options;
     checkGroups(spec, groups);
     const parts = { ...this.#parts, spec };
-    const places = takePlaces(parts, groups.length, tableStride);
+    const places = takePlaces(parts, groups, tableStride);
     const ropes = takeRopes(parts, parts.weights, this.#options.context);
-    this.#words = this.memory.i32(places.rows, 5);
+    this.#words = this.memory.i32(places.rows, 6);
     this.#tiles = this.memory.i32(places.tiles, parts.extent.rows * 2);
     const base = this.#parts.space.take(
       "workspace",
       "step program",
       programBytes(spec),
     );
+    placeSealed(parts, groups, places, this.#size);
+    this.#boundaries = boundariesOf(groups);
     const records = compileProgram({
       base,
       spec,
       weights: this.#parts.weights,
-      groups: groups.map((g) => ({ ...g, slab: this.slab(g.shape) })),
+      groups: groups.map((g) => ({ ...g, slab: g.slab ?? this.slab(g.shape) })),
       places,
       ropes,
       extent: this.#parts.extent,
@@ -293,17 +302,25 @@ export class WasmBackend implements Backend {
     words[2] = Math.min(batch.top, this.limits.top);
     words[3] = this.#cutTiles(batch);
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
+    words[5] = batch.seals;
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
   }
 
-  /** Pairs (first row, rows) of one sequence each; returns how many. */
-  #cutTiles({ rows, seqs }: StepBatch): number {
+  /**
+   * Pairs (first row, rows) of one sequence each, in one block of every sealed
+   * group; returns how many.
+   */
+  #cutTiles({ rows, seqs, positions }: StepBatch): number {
     const most = this.#parts.extent.tileRows, tiles = this.#tiles;
+    const boundaries = this.#boundaries;
     let n = 0;
     for (let row = 0; row < rows;) {
       let end = row + 1;
-      while (end < rows && end - row < most && seqs[end] === seqs[row]) end++;
+      while (
+        end < rows && end - row < most && seqs[end] === seqs[row] &&
+        !begins(boundaries, positions[end]!)
+      ) end++;
       tiles[n++] = row;
       tiles[n++] = end - row;
       row = end;
@@ -332,6 +349,10 @@ export class WasmBackend implements Backend {
       tables: at.tables.slice(0, groups).map((p) =>
         memory.u32(p, limits.seqs * tableStride).fill(0)
       ),
+      sealed: at.sealed.slice(0, groups).map((p) =>
+        memory.u32(p, p === 0 ? 0 : limits.seqs * tableStride).fill(0)
+      ),
+      seals: 0,
       starts: at.starts.map(rows),
       sinks: at.sinks.map(rows),
       firsts: at.firsts.map(rows),
@@ -358,6 +379,14 @@ export class WasmBackend implements Backend {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.workers.close();
   }
+}
+
+/** Whether a block begins at a position. */
+function begins(boundaries: readonly number[], position: number): boolean {
+  for (let i = 0; i < boundaries.length; i++) {
+    if (position % boundaries[i]! === 0) return true;
+  }
+  return false;
 }
 
 function checkGroups(spec: ModelSpec, groups: readonly BoundGroup[]): void {

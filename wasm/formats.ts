@@ -8,6 +8,7 @@ import type { BackendLimits } from "../core/backend.ts";
 import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel } from "../core/slots.ts";
 import { MAX_BYTES } from "./memory.ts";
+import { sealedFormat, whyNotSealed } from "./sealed.ts";
 
 /** Most tokens in a block: what the plan allows too. */
 export const MOST_BLOCK_TOKENS = 65536;
@@ -43,7 +44,7 @@ export function wasmFormats(
     id: "wasm",
     limits,
     rawFormat,
-    kernels: [attendKernel(rawFormat)],
+    kernels: [attendKernel(rawFormat), sealedKernel(rawFormat)],
     transcoders: [],
     slab: ({ tokens, headDim, layers, kvHeads }) => {
       const piece = tokens * headDim * size, parts = layers * kvHeads * 2;
@@ -53,6 +54,22 @@ export function wasmFormats(
     },
     blockBytes: ({ layers, kvHeads, tokens, headDim }) =>
       layers * kvHeads * 2 * tokens * headDim * size,
+  };
+}
+
+/** Reads open blocks and sealed ones of all formats of sealed.ts, side by side. */
+function sealedKernel(rawFormat: string): AttendKernel {
+  return {
+    id: "wasm-attend-sealed",
+    backend: "wasm",
+    supports: (wanted, layer, blockTokens) => {
+      const format = wanted === rawFormat ? undefined : sealedFormat(wanted);
+      if (format === undefined) {
+        return { ok: false, why: `does not read "${wanted}"` };
+      }
+      const why = whyNotSealed(format, layer.headDim, blockTokens);
+      return why === undefined ? { ok: true, cost: 1 } : { ok: false, why };
+    },
   };
 }
 

@@ -61,6 +61,13 @@ export class WasmMemory implements DeviceMemory {
     this.#heap.free(span);
   }
 
+  slide(span: Span): Span {
+    const to = this.#heap.slide(span);
+    const from = span.offset;
+    this.#bytes.copyWithin(to.offset, from, from + span.bytes);
+    return to;
+  }
+
   stat(): AllocStat {
     return this.#heap.stat();
   }

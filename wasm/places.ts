@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { BackendLimits } from "../core/backend.ts";
+import type { BackendLimits, BoundGroup } from "../core/backend.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { fillAngles, FINE, frequencies } from "./angles.ts";
 import type { Weights } from "./load.ts";
 import type { WasmMemory } from "./memory.ts";
 import { type Places, ropeKey, type RopePlace } from "./program.ts";
+import { SEALED_BYTES } from "./sealed.ts";
 import { type Extent, type Space, SPREAD_ROWS } from "./space.ts";
 
 /** Most logits that a step sorts out for each row. */
@@ -28,7 +29,7 @@ export interface PlaceParts {
 /** Takes the places of a step's arrays and activations. */
 export function takePlaces(
   parts: PlaceParts,
-  groups: number,
+  groups: readonly BoundGroup[],
   tableStride: number,
 ): Places {
   const { spec, space, limits, extent, scratch, threads } = parts;
@@ -39,7 +40,8 @@ export function takePlaces(
   const { rows, wanted } = extent;
   const dims = spec.layers.map((l) => (l.headDim + 4) * l.qHeads);
   const each = (bytes: number): number[] =>
-    Array.from({ length: groups }, () => work("batch", bytes));
+    groups.map(() => work("batch", bytes));
+  const sealed = groups.map((g) => g.fused !== undefined);
   const words = work("batch", 64);
   const tiles = work("batch", rows * 8);
   return {
@@ -48,6 +50,12 @@ export function takePlaces(
     seqs: work("batch", rows * 4),
     wantedRows: work("batch", wanted * 4),
     tables: each(limits.seqs * tableStride * 4),
+    sealed: sealed.map((is) =>
+      is ? work("batch", limits.seqs * tableStride * 4) : 0
+    ),
+    sealedLayers: sealed.includes(true)
+      ? work("batch", spec.layers.length * SEALED_BYTES)
+      : 0,
     starts: each(rows * 4),
     sinks: each(rows * 4),
     firsts: each(rows * 4),
@@ -58,6 +66,7 @@ export function takePlaces(
     top: words + 8,
     tileCount: words + 12,
     spread: words + 16,
+    seals: words + 20,
     x: act("residual stream", rows * spec.hidden * 4),
     qkv: act("q, k and v", rows * extent.qkv * 4),
     heads: act("attention output", rows * extent.heads * 4),
@@ -110,7 +119,7 @@ export function takeRopes(
       "rope angles",
       limits.rows * half * 8,
     );
-    ropes.set(key, { rope, coarse, fine, turns });
+    ropes.set(key, { rope, coarse, fine, turns, angles: 0 });
   }
   return [...ropes.values()];
 }

@@ -8,6 +8,7 @@ import type { BoundGroup, SlabLayout } from "../core/backend.ts";
 import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
+import { SEALED_BYTES } from "./sealed.ts";
 import type { Extent, Forms } from "./space.ts";
 
 /** 2^112: what reading f16 by its bits leaves out; assembly/lanes.ts. */
@@ -20,6 +21,10 @@ export interface Places {
   readonly seqs: number;
   readonly wantedRows: number;
   readonly tables: readonly number[];
+  readonly sealed: readonly number[];
+  readonly seals: number;
+  /** A Sealed for each layer; assembly/sealed.ts. */
+  readonly sealedLayers: number;
   readonly starts: readonly number[];
   readonly sinks: readonly number[];
   readonly firsts: readonly number[];
@@ -54,6 +59,8 @@ export interface RopePlace {
   readonly coarse: number;
   readonly fine: number;
   readonly turns: number;
+  /** Set once the program is laid out: where its Angles lie. */
+  angles: number;
 }
 
 /** What the program is made from. */
@@ -136,12 +143,14 @@ export function compileProgram(options: ProgramOptions): Records {
     ...[embedding.w, embedding.layout.kind, spec.hidden],
     ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
   );
-  for (const { rope, coarse, fine, turns } of ropes) {
-    out.add(
+  for (const place of ropes) {
+    const { rope, coarse, fine, turns } = place;
+    const record = out.add(
       KIND.angles,
       0,
       ...[coarse, fine, rope.dims / 2, turns, at.positions, at.rows],
     );
+    place.angles = options.base + record * RECORD_BYTES;
   }
   out.barrier();
 
@@ -254,11 +263,14 @@ function attention(
   const { spec, places: at, ropes, extent, groups, size } = options;
   const { qHeads, kvHeads, headDim, rope, tensors: t } = layer;
   const g = groups.findIndex((group) => group.layers.includes(index));
-  const { layers, shape, slab } = groups[g]!;
+  const { layers, shape, slab, fused } = groups[g]!;
   // Bytes between parts: one head's K of all blocks of a slab.
   const part = slab.blocks * shape.tokens * headDim * size;
+  const sealed = fused === undefined
+    ? 0
+    : at.sealedLayers + index * SEALED_BYTES;
   const offset = layers.indexOf(index) * kvHeads * 2 * part;
-  const { coarse, fine, turns } = ropes.find((r) =>
+  const { angles, turns } = ropes.find((r) =>
     ropeKey(r.rope) === ropeKey(rope)
   )!;
   const tableStride = options.tableStride * 4, stride = extent.qkv * 4;
@@ -275,6 +287,16 @@ function attention(
     ...[at.qkv + q, at.qkv + q + kv],
   );
   out.barrier();
+  if (sealed !== 0) {
+    out.add(
+      KIND.seal,
+      0,
+      ...[at.tables[g]!, tableStride, at.positions, at.seqs, at.rows],
+      ...[kvHeads, headDim, shape.tokens, offset, part, size],
+      ...[sealed, at.seals],
+    );
+    out.barrier();
+  }
   const record = out.add(
     KIND.attend,
     pairs,
@@ -283,7 +305,7 @@ function attention(
     ...[at.positions, at.seqs, at.tiles, at.tileCount, at.spread],
     ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, part, size],
     ...[at.scratch, at.scratchBytes, at.partial, extent.splits],
-    ...[at.backs[g]!, coarse, fine, rope.dims / 2, at.firsts[g]!],
+    ...[at.backs[g]!, angles, at.firsts[g]!, sealed],
   );
   out.barrier();
   return options.base + record * RECORD_BYTES;
@@ -291,5 +313,5 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 16 + 32) * RECORD_BYTES;
+  return (spec.layers.length * 17 + 32) * RECORD_BYTES;
 }

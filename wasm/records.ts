@@ -26,6 +26,7 @@ export const KIND = {
   top: 8,
   topMerge: 9,
   gated: 10,
+  seal: 11,
   product: 16,
 } as const;
 

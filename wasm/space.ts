@@ -63,9 +63,13 @@ export function extentOf(
   }
   const tileRows = Math.max(1, Math.floor(QUERIES / group));
   const queries = up(tileRows * group, 4);
-  // As drawn in assembly/attention.ts.
-  const scratch = 4 * (queries * (dim + dim + SPLIT + dim + 2 + 4 + dim) +
-    4 * SPLIT + dim + dim * SPLIT);
+  // As drawn in assembly/room.ts.
+  const form = queries * (1.5 * dim + 2);
+  const open = queries * (dim + dim + SPLIT + dim + 2 + 4 + dim) +
+    4 * SPLIT + dim + dim * SPLIT;
+  const sealed = 2 * form + queries * (1 + SPLIT + SPLIT / 2 + 2 * dim) +
+    2 * SPLIT;
+  const scratch = 128 + 4 * (open + sealed);
   return {
     rows,
     wanted,

@@ -56,6 +56,7 @@ export function openEngine(): Promise<{
       plan,
       memory: backend.memory,
       budgetBytes: capacity - used,
+      openBlocks: backend.openBlocks,
     });
     const { rows, seqs, wanted } = backend.limits;
     const scheduler = createScheduler({

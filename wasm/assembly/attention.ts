@@ -16,20 +16,13 @@
 // at fixed positions, positions it cannot see weigh exactly 0, and partial results
 // merge in ascending order whether one worker held them all or many.
 //
-// A worker's scratch, in floats; "queries" are a tile's, whole quads:
+// Where a layer's full blocks are sealed (sealed.ts), a tile's rows stand in one block,
+// which is read open, and earlier ones are read as codes.
 //
-// ```text
-//  qt     queries × D            queries, [quad][D]{ 4 queries }
-//  qb     queries × D            the same turned back, where the tile needs it
-//  sc     queries × SPLIT        scores, then softmax weights
-//  some   4 × SPLIT              scores of a quad with sinks, before they are chosen
-//  o      queries × D            sums of a split
-//  st     queries × 2            { m, l } of a split
-//  acc    queries × (4 + D)      { m, l, -, -, o [D] } of all splits so far
-//  turns  D                      cosines and sines of one angle
-//  kf     D × SPLIT              K or V as f32
-// ```
+// A worker's scratch is drawn in room.ts.
 import { HALF_SCALE } from "./lanes";
+import { finishSealed, scoreBlock, sumSealed } from "./coded";
+import { Room } from "./room";
 import {
   scoreFloat,
   scoreHalf,
@@ -38,6 +31,7 @@ import {
   weighFloat,
   weighHalf,
 } from "./scores";
+import { makeForm, Sealed } from "./sealed";
 import { scoreSinks, turnBack } from "./sinks";
 import { EMPTY, finish, fold, soften } from "./softmax";
 
@@ -71,7 +65,7 @@ export class Attend {
   part: usize;
   /** Bytes of a value: 2 or 4. */
   size: usize;
-  /** Workers' scratch, `scratchBytes` each. */
+  /** Workers' scratch, `scratchBytes` each; its first bytes are a Room. */
   scratch: usize;
   scratchBytes: usize;
   /** Partial results: [row][head][split]{ m, l, -, -, o [D] }. */
@@ -79,31 +73,33 @@ export class Attend {
   splits: i32;
   /** By how many positions each row's queries are turned back for its sinks. */
   backs: usize;
-  /** Tables of the layer's rope, as Angles has them; flags say which values pair. */
-  coarse: usize;
-  fine: usize;
-  half: usize;
+  /** The layer's rope, an Angles; flags say which values pair. */
+  angles: usize;
   /** Sinks begin here, by row. */
   firsts: usize;
+  /** A Sealed; 0 where blocks stay open. */
+  sealed: usize;
+}
+
+/** The sealed form of block `b` in the table at `table`; 0: it has none. */
+// @ts-ignore: decorator
+@inline
+export function sealedAt(table: usize, b: i32): usize {
+  return table == 0 ? 0 : <usize> load<u32>(table + (<usize> b << 2));
 }
 
 /**
  * One split of one tile and head: states to `st` {m, l}[query], sums to `o` [query][D].
- * `qb` is 0 where no query is turned back for a position of this split.
+ * `turned`: queries are turned back for positions of this split.
  */
 function split(
   a: Attend,
+  room: Room,
   row: i32,
   rows: i32,
   head: i32,
   from: i32,
-  qt: usize,
-  qb: usize,
-  sc: usize,
-  some: usize,
-  kf: usize,
-  st: usize,
-  o: usize,
+  turned: bool,
 ): void {
   const dim = a.dim, group = a.group, nq = rows * group;
   const quads = (nq + 3) >> 2, half = a.size == 2, many = quads > 1;
@@ -116,30 +112,46 @@ function split(
     if (end > 0) first = min(first, load<i32>(a.firsts + i));
   }
   const to = min(from + SPLIT, last + 1);
-  const table = a.table +
-    <usize> load<i32>(a.seqs + (<usize> row << 2)) * a.tableStride;
+  const seq = <usize> load<i32>(a.seqs + (<usize> row << 2)) * a.tableStride;
+  const table = a.table + seq;
+  const s = changetype<Sealed>(a.sealed);
+  const codes = a.sealed ? s.table + seq : 0;
   const place = a.layer + <usize> head * a.part * 2, vHead = a.part;
-  const tokens = a.blockTokens;
+  const tokens = a.blockTokens, own = last - last % tokens;
+  const sc = room.sc, o = room.o, kf = room.kf;
 
-  for (let t = from; t < to; t += 8) {
-    if (t >= sink && t + 8 <= start) continue;
-    let k = <usize> load<u32>(table + (<usize> (t / tokens) << 2)) + place +
-      <usize> (t % tokens) * dim * a.size;
-    if (half && many) {
-      spreadHalves(k, kf, <usize> dim * 8);
-      k = kf;
+  let coded = false;
+  for (let t = from; t < to;) {
+    const b = t / tokens, end = min(to, (b + 1) * tokens);
+    const block = t < own ? sealedAt(codes, b) : 0;
+    if (block) {
+      if (t < sink || end > start) {
+        const piece = block + s.layer + <usize> head * s.head;
+        scoreBlock(a, room, s, piece, t, end, from, sink, start, nq, room.form, sc);
+        coded = true;
+      }
+      t = end;
+      continue;
     }
-    for (let j = 0; j < quads; j++) {
-      const q = qt + (<usize> (j * dim) << 4);
-      const s = sc + (<usize> (j * SPLIT * 4 + t - from) << 2);
-      const n = min(4, nq - j * 4);
-      if (half && !many) scoreHalf(n, q, k, dim, s);
-      else scoreFloat(n, q, k, dim, s);
+    const base = <usize> load<u32>(table + (<usize> b << 2)) + place;
+    for (; t < end; t += 8) {
+      if (t >= sink && t + 8 <= start) continue;
+      let k = base + <usize> (t % tokens) * dim * a.size;
+      if (half && many) {
+        spreadHalves(k, kf, <usize> dim * 8);
+        k = kf;
+      }
+      for (let j = 0; j < quads; j++) {
+        const q = room.qt + (<usize> (j * dim) << 4);
+        const to = sc + (<usize> (j * SPLIT * 4 + t - from) << 2);
+        const n = min(4, nq - j * 4);
+        if (half && !many) scoreHalf(n, q, k, dim, to);
+        else scoreFloat(n, q, k, dim, to);
+      }
     }
   }
-  if (qb) {
-    const end = min(sink, to);
-    scoreSinks(a, row, rows, from, end, table, place, qb, sc, some, kf);
+  if (turned) {
+    scoreSinks(a, room, row, rows, from, min(sink, to), table, codes, place, head, own);
   }
   const count = (to - from + 3) & ~3;
   for (let i = 0; i < nq; i++) {
@@ -153,16 +165,21 @@ function split(
       load<i32>(a.starts + r),
       load<i32>(a.positions + r),
       half ? HALF_SCALE : 1,
-      st + (<usize> i << 3),
+      room.st + (<usize> i << 3),
     );
   }
   memory.fill(o, 0, <usize> (quads * 4 * dim) << 2);
+  if (coded) {
+    sumSealed(a, room, s, codes, head, from, min(to, own), sink, start, nq);
+    finishSealed(a, room, s, nq);
+  }
   for (let t = from; t < to;) {
     const end = min(to, t - t % tokens + tokens);
     // Positions nobody sees may lie in released blocks, or hold anything at all.
     const begin = t >= start ? t : t < sink ? max(t, first) : max(t, start);
     const stop = t < sink && end < start ? min(end, sink) : end;
-    if (begin < stop && (t < sink || end > start)) {
+    const open = t >= own || sealedAt(codes, t / tokens) == 0;
+    if (open && begin < stop && (t < sink || end > start)) {
       let v = <usize> load<u32>(table + (<usize> (begin / tokens) << 2)) + place +
         vHead + <usize> (begin % tokens) * dim * a.size;
       if (half && many) {
@@ -221,15 +238,9 @@ export function attend(
       sink = max(sink, load<i32>(a.sinks + i));
       back = max(back, load<i32>(a.backs + i));
     }
-    const qt = a.scratch + <usize> thread * a.scratchBytes;
-    const qb = qt + (<usize> (pad * dim) << 2);
-    const sc = qb + (<usize> (pad * dim) << 2);
-    const some = sc + (<usize> (pad * SPLIT) << 2);
-    const o = some + (SPLIT << 4);
-    const st = o + (<usize> (pad * dim) << 2);
-    const acc = st + (<usize> pad << 3);
-    const turns = acc + <usize> pad * line;
-    const kf = turns + (<usize> dim << 2);
+    const room = changetype<Room>(a.scratch + <usize> thread * a.scratchBytes);
+    room.layOut(pad, dim);
+    const acc = room.acc, o = room.o, st = room.st;
     for (let h = 0; h < a.kvHeads; h++) {
       if (!spread) {
         if (unit++ != mine) continue;
@@ -243,7 +254,10 @@ export function attend(
           mine = atomic.add<i32>(next, 1);
         }
         if (!ready) {
-          gather(a, row, rows, h, qt);
+          gather(a, row, rows, h, room.qt);
+          if (a.sealed) {
+            makeForm(changetype<Sealed>(a.sealed), h, room.qt, pad, dim, room.form);
+          }
           if (!spread) {
             for (let i = 0; i < nq; i++) {
               const to = acc + <usize> i * line;
@@ -256,10 +270,13 @@ export function attend(
         }
         const sinks = back > 0 && s * SPLIT < sink;
         if (sinks && !turned) {
-          turnBack(a, row, rows, qt, qb, turns);
+          turnBack(a, row, rows, room.qt, room.qb, room.turns);
+          if (a.sealed) {
+            makeForm(changetype<Sealed>(a.sealed), h, room.qb, pad, dim, room.back);
+          }
           turned = true;
         }
-        split(a, row, rows, h, s * SPLIT, qt, sinks ? qb : 0, sc, some, kf, st, o);
+        split(a, room, row, rows, h, s * SPLIT, sinks);
         for (let i = 0; i < nq; i++) {
           const from = o + (<usize> (i * dim) << 2), state = st + (<usize> i << 3);
           if (spread) {

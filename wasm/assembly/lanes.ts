@@ -106,6 +106,13 @@ export function loadHalves(p: usize, mask: v128): v128 {
   return halves(v128.load16x4_s(p), mask);
 }
 
+/** The first or second four of eight f16 at `p`, less a factor of 2^112. */
+// @ts-ignore: decorator
+@inline
+export function spread8(p: usize, high: bool): v128 {
+  return loadHalves(high ? p + 8 : p, v128.load(HALF_MASK));
+}
+
 /** Four bfloat16 at `p`, as f32. */
 // @ts-ignore: decorator
 @inline
@@ -148,6 +155,14 @@ export function sum4(v: v128): f32 {
   return f32x4.extract_lane(t, 0) + f32x4.extract_lane(t, 1);
 }
 
+/** Smallest of four lanes. */
+// @ts-ignore: decorator
+@inline
+export function min4(v: v128): f32 {
+  const t = f32x4.min(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  return min(f32x4.extract_lane(t, 0), f32x4.extract_lane(t, 1));
+}
+
 /** Largest of four lanes. */
 // @ts-ignore: decorator
 @inline
@@ -178,7 +193,8 @@ export function exp2of(
   c0: v128,
 ): v128 {
   const low = f32x4.lt(x, least);
-  x = f32x4.max(x, least);
+  // One instruction, where max() takes eight; NaN stays NaN.
+  x = f32x4.pmax(x, least);
   const t = f32x4.add(x, round);
   const r = f32x4.sub(x, f32x4.sub(t, round));
   let p = madd(c5, r, c4);

@@ -10,6 +10,7 @@ import * as layout from "./kinds";
 import { gateRows, mergeRows, normRows, Row } from "./rows";
 import { angleRows, Angles, Turn, turnRows } from "./turn";
 import { Attend, attend } from "./attention";
+import { Seal, sealBlocks } from "./seal";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
 
@@ -46,6 +47,9 @@ import { Top, topMerge, topShare } from "./top";
 /** Precedes gate product, up product and GATE, which run together unit by unit. */
 // @ts-ignore: decorator
 @inline const GATED = 10;
+/** Nobody waits after it in a step that fills no block. */
+// @ts-ignore: decorator
+@inline const SEAL = 11;
 // @ts-ignore: decorator
 @inline const PRODUCT = 16;
 
@@ -141,6 +145,10 @@ export function run(
       p += RECORD * 3;
     } else if (kind == ATTEND) {
       attend(changetype<Attend>(p), thread, p + NEXT);
+    } else if (kind == SEAL) {
+      const a = changetype<Seal>(p);
+      if (load<i32>(a.seals) == 0) continue;
+      sealBlocks(a, p + NEXT, scratch);
     } else if (kind == TOP) {
       topShare(changetype<Top>(p), thread, threads);
     } else {

@@ -5,9 +5,12 @@
 // Angles are relative, so it is enough to turn queries that were turned before; keys
 // stay as they lie. A row whose back is 0 has the same queries in both forms, and so
 // the same scores.
-import { Attend } from "./attention";
+import { Attend, sealedAt } from "./attention";
+import { scoreBlock } from "./coded";
+import { Room } from "./room";
 import { scoreFloat, scoreHalf, SPLIT, spreadHalves } from "./scores";
-import { anglesOf, NEIGHBOURS } from "./turn";
+import { Sealed } from "./sealed";
+import { Angles, anglesOf, NEIGHBOURS } from "./turn";
 
 /**
  * Queries of a tile, [quad][D]{ 4 queries }, turned back to `to` in the same order;
@@ -21,7 +24,8 @@ export function turnBack(
   to: usize,
   turns: usize,
 ): void {
-  const group = a.group, dim = a.dim, half = a.half;
+  const group = a.group, dim = a.dim, angles = changetype<Angles>(a.angles);
+  const half = angles.half;
   const quads = (rows * group + 3) >> 2;
   memory.copy(to, from, <usize> (quads * dim) << 4);
   // Bytes between the two values of a pair, and between pairs.
@@ -30,7 +34,7 @@ export function turnBack(
   for (let r = 0; r < rows; r++) {
     const back = load<i32>(a.backs + (<usize> (row + r) << 2));
     if (back == 0) continue;
-    anglesOf(a.coarse, a.fine, half, back, turns);
+    anglesOf(angles.coarse, angles.fine, half, back, turns);
     for (let i = r * group; i < (r + 1) * group; i++) {
       let p = to + (<usize> ((i >> 2) * dim) << 4) + (<usize> (i & 3) << 2);
       let t = turns;
@@ -45,42 +49,62 @@ export function turnBack(
 }
 
 /**
- * Scores of the positions [from, to) with the queries at `qb`, over what stands in
+ * Scores of the positions [from, to) with the queries turned back, over what stands in
  * `sc`, [query][SPLIT], wherever a position is one of a row's sinks. `from` is where
- * the split begins; `some` has room for a quad's scores of eight positions, [4][SPLIT].
+ * the split begins.
  */
 export function scoreSinks(
   a: Attend,
+  room: Room,
   row: i32,
   rows: i32,
   from: i32,
   to: i32,
   table: usize,
+  codes: usize,
   place: usize,
-  qb: usize,
-  sc: usize,
-  some: usize,
-  kf: usize,
+  head: i32,
+  own: i32,
 ): void {
   const dim = a.dim, group = a.group, tokens = a.blockTokens, nq = rows * group;
-  const half = a.size == 2, many = nq > 4;
+  const half = a.size == 2, many = nq > 4, kf = room.kf;
+  const s = changetype<Sealed>(a.sealed), some = room.some;
+  let ready = -1;
   for (let t = from; t < to; t += 8) {
-    let k = <usize> load<u32>(table + (<usize> (t / tokens) << 2)) + place +
-      <usize> (t % tokens) * dim * a.size;
-    if (half && many) {
-      spreadHalves(k, kf, <usize> dim * 8);
-      k = kf;
+    const b = t / tokens;
+    const block = t < own ? sealedAt(codes, b) : 0;
+    let k: usize = 0;
+    if (block) {
+      // A whole block at once, beside what it is chosen from.
+      if (ready != b) {
+        const piece = block + s.layer + <usize> head * s.head;
+        const end = (b + 1) * tokens;
+        scoreBlock(a, room, s, piece, t, end, from, end, 0, nq, room.back, room.other);
+        ready = b;
+      }
+    } else {
+      k = <usize> load<u32>(table + (<usize> b << 2)) + place +
+        <usize> (t % tokens) * dim * a.size;
+      if (half && many) {
+        spreadHalves(k, kf, <usize> dim * 8);
+        k = kf;
+      }
     }
     for (let j = 0; j < nq; j += 4) {
-      const q = qb + (<usize> (j * dim) << 2), n = min(4, nq - j);
-      if (half && !many) scoreHalf(n, q, k, dim, some);
-      else scoreFloat(n, q, k, dim, some);
+      const n = min(4, nq - j);
+      let found = some;
+      if (block) found = room.other + (<usize> (j * SPLIT + t - from) << 2);
+      else {
+        const q = room.qb + (<usize> (j * dim) << 2);
+        if (half && !many) scoreHalf(n, q, k, dim, some);
+        else scoreFloat(n, q, k, dim, some);
+      }
       for (let i = 0; i < n; i++) {
         const r = <usize> (row + (j + i) / group) << 2;
         const seen = <usize> min(8, max(0, load<i32>(a.sinks + r) - t));
         memory.copy(
-          sc + (<usize> ((j + i) * SPLIT + t - from) << 2),
-          some + (<usize> (i * SPLIT) << 2),
+          room.sc + (<usize> ((j + i) * SPLIT + t - from) << 2),
+          found + (<usize> (i * SPLIT) << 2),
           seen << 2,
         );
       }

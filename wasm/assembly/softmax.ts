@@ -31,7 +31,7 @@ export function soften(
   const end = s + (<usize> count << 2);
   let top = f32x4.splat(EMPTY);
   if (start <= first && position >= first + count - 1) {
-    for (let p = s; p < end; p += 16) top = f32x4.max(top, v128.load(p));
+    for (let p = s; p < end; p += 16) top = f32x4.pmax(top, v128.load(p));
   } else {
     const none = top, four = i32x4.splat(4);
     const vSink = i32x4.splat(sink), vStart = i32x4.splat(start);
@@ -47,7 +47,7 @@ export function soften(
       );
       const x = v128.bitselect(v128.load(p), none, seen);
       v128.store(p, x);
-      top = f32x4.max(top, x);
+      top = f32x4.pmax(top, x);
       index = i32x4.add(index, four);
     }
   }

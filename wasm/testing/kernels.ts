@@ -235,11 +235,31 @@ export class Kernels {
     return new Uint16Array(this.bytes(block + 8 * dim * 2, dim * 2).buffer);
   }
 
+  /** Writes bytes to an address. */
+  write(at: number, bytes: Uint8Array): void {
+    new Uint8Array(this.#memory.buffer, at, bytes.length).set(bytes);
+  }
+
+  /** Folds an attention's parts, whose record has these fields, to its output. */
+  merge(attend: readonly number[], rows: number, out: number, n: number): void {
+    const words = new Int32Array(32);
+    words.set([KIND.attend, 0, ...attend]);
+    const records = new Records();
+    const form = this.take(Math.ceil(rows / 4) * 4 * n * 8);
+    records.add(
+      KIND.merge,
+      FLAG.float,
+      ...[out, n * 4, n, form, form, form, form, form, form, this.#count(rows)],
+      ...[0, 0, 0, 0, 0, 0, this.put(words)],
+    );
+    this.run(records);
+  }
+
   /** Runs a program as the only worker. */
   run(records: Records, mode = 0): void {
     const words = new Int32Array(records.bytes / 4);
     records.write(words);
-    const scratch = this.take(4096);
+    const scratch = this.take(32768);
     this.#exports.run(this.put(words), mode, 0, 1, this.take(64), scratch);
   }
 
