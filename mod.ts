@@ -32,6 +32,12 @@ export type {
 export * from "./plugins/contiguous.ts";
 export * from "./plugins/cpu_offload.ts";
 export * from "./plugins/fair_share.ts";
+export * from "./plugins/kv/calibration.ts";
+export * from "./plugins/kv_cache.ts";
+export * from "./plugins/kv_f16.ts";
+export * from "./plugins/kv_fp4.ts";
+export * from "./plugins/kv_int4.ts";
+export * from "./plugins/kv_int8.ts";
 export * from "./plugins/paged_attention.ts";
 export * from "./plugins/prefix_cache.ts";
 export * from "./plugins/prompt_lookup.ts";

@@ -1,0 +1,150 @@
+/**
+ * What a model's K look like on a text, for codecs that code K better around its
+ * middle. Holds for the weights it was made with and no others.
+ *
+ * @module
+ */
+import type { ModelShape } from "../../core/types.ts";
+import { LARGEST } from "./finite.ts";
+
+/** Made once for a model, from a text. */
+export interface Calibration {
+  /** `id` of the model: a fingerprint of its weights. */
+  readonly model: string;
+  /** Tokens of the text it was made from. */
+  readonly tokens: number;
+  /**
+   * What is taken from each K before it is coded, by layer, [head][dim]. Attention
+   * stays the same, whatever the values. None for layers that are left alone.
+   */
+  readonly centre: readonly Float32Array[];
+}
+
+const KIND = "quire-calibration";
+const VERSION = 1;
+
+/** A calibration as JSON; vectors are base64 of f32, lower byte first. */
+export function formatCalibration(calibration: Calibration): string {
+  const { model, tokens, centre } = calibration;
+  return JSON.stringify({
+    kind: KIND,
+    version: VERSION,
+    model,
+    tokens,
+    centre: centre.map((c) =>
+      new Uint8Array(c.buffer, c.byteOffset, c.byteLength).toBase64()
+    ),
+  });
+}
+
+/**
+ * Reads what `formatCalibration()` wrote; `file` names it in errors.
+ *
+ * @throws {TypeError} for anything else.
+ */
+export function parseCalibration(
+  text: string,
+  file: string = "calibration",
+): Calibration {
+  const { kind, version, model, tokens, centre } = entries(text, file);
+  if (kind !== KIND) {
+    refuse(file, `"kind" "${KIND}" is wanted, not ${quote(kind)}`);
+  }
+  if (version !== VERSION) {
+    refuse(
+      file,
+      `version ${VERSION} is wanted, not ${quote(version)}: calibrate again`,
+    );
+  }
+  if (typeof model !== "string" || model === "") {
+    refuse(file, `"model" is to be the id of a model, not ${quote(model)}`);
+  }
+  if (!Number.isSafeInteger(tokens) || (tokens as number) < 1) {
+    refuse(
+      file,
+      `"tokens" is to be a whole number above 0, not ${quote(tokens)}`,
+    );
+  }
+  if (!Array.isArray(centre)) {
+    refuse(file, `"centre" is to be a list, not ${quote(centre)}`);
+  }
+  return {
+    model: model as string,
+    tokens: tokens as number,
+    centre: (centre as unknown[]).map((c, layer) => vector(c, layer, file)),
+  };
+}
+
+/**
+ * Throws a TypeError where a calibration is not this model's, or has other layers
+ * or heads, or numbers that no K has.
+ */
+export function checkCalibration(
+  { model, centre }: Calibration,
+  shape: ModelShape,
+): void {
+  const refuseIt = (problem: string): never => {
+    throw new TypeError(
+      `Cannot use calibration of model "${model}": ${problem}, calibrate this model`,
+    );
+  };
+  if (model !== shape.id) refuseIt(`the model here is "${shape.id}"`);
+  if (centre.length !== shape.layers.length) {
+    refuseIt(`it has ${centre.length} layers, not ${shape.layers.length}`);
+  }
+  for (const [i, { kvHeads, headDim }] of shape.layers.entries()) {
+    const { length } = centre[i]!;
+    if (length !== 0 && length !== kvHeads * headDim) {
+      refuseIt(
+        `it has ${length} values in layer ${i}, not ${kvHeads} heads of ${headDim}`,
+      );
+    }
+    const bad = firstBad(centre[i]!);
+    if (bad !== undefined) refuseIt(`it has ${bad} in layer ${i}`);
+  }
+}
+
+function entries(text: string, file: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TypeError(`Cannot read "${file}": it is no JSON`, { cause });
+  }
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    refuse(file, `an object is wanted, not ${quote(value)}`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function vector(value: unknown, layer: number, file: string): Float32Array {
+  let bytes = new Uint8Array(0);
+  try {
+    bytes = Uint8Array.fromBase64(value as string);
+  } catch {
+    refuse(file, `"centre" of layer ${layer} is no base64`);
+  }
+  if (bytes.length % 4 !== 0) {
+    refuse(
+      file,
+      `"centre" of layer ${layer} has ${bytes.length} bytes, no whole f32`,
+    );
+  }
+  const out = new Float32Array(bytes.buffer, bytes.byteOffset);
+  const bad = firstBad(out);
+  if (bad !== undefined) refuse(file, `"centre" of layer ${layer} has ${bad}`);
+  return out;
+}
+
+/** The first value that no centre of f16 values can have. */
+function firstBad(values: Float32Array): number | undefined {
+  return values.find((x) => !(Math.abs(x) <= LARGEST));
+}
+
+function refuse(file: string, problem: string): never {
+  throw new TypeError(`Cannot read calibration "${file}": ${problem}`);
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(value)?.slice(0, 60) ?? "nothing";
+}

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import {
+  type Calibration,
+  checkCalibration,
+  formatCalibration,
+  parseCalibration,
+} from "./calibration.ts";
+import { normal } from "./testing/part_suite.ts";
+
+const MADE: Calibration = {
+  model: "abc",
+  tokens: 4096,
+  centre: [normal(64), new Float32Array(0), normal(32, 2)],
+};
+
+const SHAPE = {
+  id: "abc",
+  layers: [[2, 32], [1, 8], [4, 8]].map(([kvHeads, headDim], layer) => ({
+    layer,
+    qHeads: 4,
+    kvHeads: kvHeads!,
+    headDim: headDim!,
+  })),
+};
+
+Deno.test("parseCalibration() gives back what formatCalibration() wrote, bit by bit", () => {
+  const text = formatCalibration({
+    ...MADE,
+    // A view into something larger, and numbers that decimals lose.
+    centre: [normal(66).subarray(1, 65), ...MADE.centre.slice(1)],
+  });
+  const back = parseCalibration(text);
+  assert.deepEqual(back, {
+    ...MADE,
+    centre: [normal(66).slice(1, 65), ...MADE.centre.slice(1)],
+  });
+  assert.match(text, /^\{"kind":"quire-calibration","version":1,/);
+});
+
+Deno.test("parseCalibration() reads f32, lower byte first", () => {
+  const text = JSON.stringify({
+    kind: "quire-calibration",
+    version: 1,
+    model: "m",
+    tokens: 1,
+    centre: ["AACAPwAAIMA="],
+  });
+  assert.deepEqual([...parseCalibration(text).centre[0]!], [1, -2.5]);
+});
+
+Deno.test("parseCalibration() of anything else names the file and what is wrong", () => {
+  const good = JSON.parse(formatCalibration(MADE));
+  const number = (x: number) =>
+    new Uint8Array(new Float32Array([0, x]).buffer).toBase64();
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    [{ ...good, version: 2 }, /version 1 is wanted, not 2: calibrate again/],
+    [{ ...good, version: undefined }, /version 1 is wanted, not nothing/],
+    [{ ...good, kind: "other" }, /"kind" "quire-calibration" is wanted/],
+    [{ ...good, model: "" }, /"model" is to be the id of a model, not ""/],
+    [{ ...good, model: 7 }, /"model" .* not 7/],
+    [{ ...good, tokens: 0 }, /"tokens" is to be a whole number above 0, not 0/],
+    [{ ...good, tokens: 1.5 }, /"tokens" .* not 1.5/],
+    [{ ...good, tokens: "9" }, /"tokens" .* not "9"/],
+    [{ ...good, centre: "AAAA" }, /"centre" is to be a list, not "AAAA"/],
+    [{ ...good, centre: ["", "*"] }, /"centre" of layer 1 is no base64/],
+    [{ ...good, centre: [null] }, /"centre" of layer 0 is no base64/],
+    [{ ...good, centre: ["AAAA"] }, /"centre" of layer 0 has 3 bytes/],
+    [{ ...good, centre: ["", number(NaN)] }, /layer 1 has NaN/],
+    [{ ...good, centre: [number(Infinity)] }, /layer 0 has Infinity/],
+    [{ ...good, centre: [number(-70000)] }, /layer 0 has -70000/],
+    [[], /an object is wanted, not \[\]/],
+    [null, /an object is wanted, not null/],
+  ];
+  for (const [value, wanted] of cases) {
+    assert.throws(
+      () => parseCalibration(JSON.stringify(value), "x.json"),
+      (e: unknown) =>
+        e instanceof TypeError &&
+        e.message.startsWith('Cannot read calibration "x.json": ') &&
+        wanted.test(e.message),
+      `${wanted}`,
+    );
+  }
+  assert.throws(
+    () => parseCalibration("{", "y.json"),
+    /"y.json": it is no JSON/,
+  );
+});
+
+Deno.test("checkCalibration() takes the model's own, and layers that are left alone", () => {
+  checkCalibration(MADE, SHAPE);
+  checkCalibration(parseCalibration(formatCalibration(MADE)), SHAPE);
+});
+
+Deno.test("checkCalibration() of another model, other layers or no numbers says what to do", () => {
+  const cases: readonly (readonly [Partial<Calibration>, RegExp])[] = [
+    [{ model: "def" }, /of model "def": the model here is "abc", calibrate/],
+    [{ centre: MADE.centre.slice(1) }, /it has 2 layers, not 3, calibrate/],
+    [
+      { centre: MADE.centre.toReversed() },
+      /it has 32 values in layer 0, not 2 heads of 32/,
+    ],
+    [
+      { centre: [...MADE.centre.slice(0, 2), new Float32Array(32).fill(NaN)] },
+      /it has NaN in layer 2/,
+    ],
+    [
+      { centre: [new Float32Array(64).fill(1e9), ...MADE.centre.slice(1)] },
+      /it has 1000000000 in layer 0/,
+    ],
+  ];
+  for (const [change, wanted] of cases) {
+    assert.throws(
+      () => checkCalibration({ ...MADE, ...change }, SHAPE),
+      (e: unknown) => e instanceof TypeError && wanted.test(e.message),
+      `${wanted}`,
+    );
+  }
+});
