@@ -48,8 +48,8 @@ export interface Codec {
   /** Whether opening gives other values than were sealed. */
   readonly lossy: boolean;
   /**
-   * Tokens in a block from which on it is as small as it says. A layout that has
-   * alternatives takes as many. Default: any.
+   * Tokens in a block from which on it is as small and as fast as it says. A layout
+   * that has alternatives takes as many. Default: any.
    */
   readonly blockTokens?: number;
   /** First blocks of a sequence that stay open. Default 0. */

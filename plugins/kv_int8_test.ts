@@ -22,7 +22,7 @@ Deno.test("kvInt8() takes 8.25 bits a value at head size 64, whatever the block"
   for (const rotate of [true, false]) {
     const codec = await provided(kvInt8({ rotate }), "codec");
     assert.equal(codec.id, rotate ? "int8h/int8" : "int8");
-    assert.equal(codec.blockTokens, undefined);
+    assert.equal(codec.blockTokens, 64);
     for (const tokens of [8, 16, 64]) {
       const shape = { tokens, layers: 3, kvHeads: 2, headDim: 64 };
       const values = 3 * tokens * 2 * 2 * 64;

@@ -115,6 +115,8 @@ const VALUES: Side = {
 function fp4(s: Scaling, side: Side): KvPart {
   return {
     id: s.id,
+    // Shares the header among enough positions, and is read in long runs.
+    blockTokens: 64,
     supports: (tokens, headDim): Support => wholeTiles(tokens, headDim, 32),
     bytes: (tokens, headDim) => side.bytes(s, tokens, headDim),
     seal(x, tokens, headDim, out) {

@@ -53,6 +53,8 @@ const VALUES: Side = {
 function int8({ code, scale }: Side): KvPart {
   return {
     id: "int8",
+    // A head's codes of 16 tokens are a quarter of a page: too short to read fast.
+    blockTokens: 64,
     supports: (tokens, headDim) => wholeTiles(tokens, headDim),
     bytes: (tokens, headDim) => tokens * headDim + tokens * 2,
     seal(x, tokens, headDim, out) {
