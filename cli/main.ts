@@ -9,6 +9,7 @@ import { ModelError } from "../mod.ts";
 import { bench } from "./bench.ts";
 import { chat } from "./chat.ts";
 import type { Command } from "./command.ts";
+import { evaluation } from "./eval.ts";
 import { type Host, UsageError } from "./host.ts";
 import { inspect } from "./inspect.ts";
 import { didYouMean } from "./nearest.ts";
@@ -17,7 +18,14 @@ import { pull } from "./pull.ts";
 import { run } from "./run.ts";
 
 /** Every command, in the order of the help. */
-export const COMMANDS: readonly Command[] = [chat, run, pull, inspect, bench];
+export const COMMANDS: readonly Command[] = [
+  chat,
+  run,
+  pull,
+  inspect,
+  bench,
+  evaluation,
+];
 
 /**
  * Runs a command line; errors of the user's or the model's making are one line

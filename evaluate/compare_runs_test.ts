@@ -32,31 +32,43 @@ const chunks = [
 ];
 
 Deno.test("compareRuns() scores the rows from `from` to the last but one of each chunk", async () => {
-  const a = fake(3), b = fake(3.1), seen: number[] = [];
-  const report = await compareRuns(a, b, {
+  const a = fake(3), b = fake(3.1), seen: [number, number][] = [];
+  const [report] = await compareRuns(a, [b], {
     chunks,
-    onChunk: (done) => seen.push(done),
+    onRun: (...run) => seen.push(run),
   });
-  assert.equal(report.rows, 4);
+  assert.equal(report!.rows, 4);
   assert.deepEqual(a.asked, [[5, 3], [5, 3]]);
   assert.deepEqual(b.asked, a.asked);
-  assert.deepEqual(seen, [1, 2]);
-  assert.ok(report.kld.mean.value > 0 && report.kld.mean.value < 0.1);
+  assert.deepEqual(seen, [[1, 4], [2, 4], [3, 4], [4, 4]]);
+  assert.ok(report!.kld.mean.value > 0 && report!.kld.mean.value < 0.1);
   const one = await perplexityOf(fake(3), { chunks });
   assert.equal(one.rows, 4);
-  assert.ok(Math.abs(one.value - report.reference.perplexity.value) < 1e-12);
+  assert.ok(Math.abs(one.value - report!.reference.perplexity.value) < 1e-12);
+});
+
+Deno.test("compareRuns() of several candidates gives what each gives alone, by one run of the reference", async () => {
+  const reference = fake(3), leans = [3, 3.1, 2];
+  const together = await compareRuns(reference, leans.map(fake), { chunks });
+  assert.equal(reference.asked.length, chunks.length);
+  for (const [i, lean] of leans.entries()) {
+    const [alone] = await compareRuns(fake(3), [fake(lean)], { chunks });
+    assert.deepEqual(together[i], alone);
+  }
+  assert.ok(together[0]!.kld.max < together[1]!.kld.max);
+  assert.ok(together[1]!.kld.max < together[2]!.kld.max);
 });
 
 Deno.test("compareRuns() finds a run equal to itself", async () => {
-  const { kld, sameTop } = await compareRuns(fake(3), fake(3), { chunks });
-  assert.ok(kld.max < 1e-12);
-  assert.equal(sameTop.value, 1);
+  const [report] = await compareRuns(fake(3), [fake(3)], { chunks });
+  assert.ok(report!.kld.max < 1e-12);
+  assert.equal(report!.sameTop.value, 1);
 });
 
 Deno.test("compareRuns() ends with the signal's reason", async () => {
   const signal = AbortSignal.abort(new Error("enough"));
   await assert.rejects(
-    () => compareRuns(fake(3), fake(3), { chunks, signal }),
+    () => compareRuns(fake(3), [fake(3)], { chunks, signal }),
     /enough/,
   );
 });

@@ -22,14 +22,15 @@ function rows(noise: number): [Float32Array, Float32Array, number][] {
 Deno.test("Divergence gives what its definitions give", () => {
   const divergence = new Divergence();
   const klds: number[] = [], nllA: number[] = [], nllB: number[] = [];
-  let same = 0, squares = 0;
+  const deltas: number[] = [];
+  let same = 0;
   for (const [a, b, next] of rows(0.5)) {
     divergence.add(a, b, next);
     const p = logSoftmax(a), q = logSoftmax(b);
     klds.push(klDivergence(p, q));
     nllA.push(-p[next]!);
     nllB.push(-q[next]!);
-    squares += (Math.exp(q[next]!) - Math.exp(p[next]!)) ** 2;
+    deltas.push(Math.exp(q[next]!) - Math.exp(p[next]!));
     const top = (x: Float64Array) => x.indexOf(Math.max(...x));
     if (top(p) === top(q)) same++;
   }
@@ -45,7 +46,11 @@ Deno.test("Divergence gives what its definitions give", () => {
   const sorted = klds.toSorted((x, y) => x - y);
   near(report.kld.median, (sorted[99]! + sorted[100]!) / 2);
   near(report.kld.max, sorted.at(-1)!);
-  assert.ok(report.kld.p99 <= report.kld.p999);
+  // Of 200 rows, 0.9 · 199 = 179.1.
+  near(report.kld.p90, 0.9 * sorted[179]! + 0.1 * sorted[180]!);
+  near(report.kld.p95, 0.95 * sorted[189]! + 0.05 * sorted[190]!);
+  near(report.kld.p99, 0.99 * sorted[197]! + 0.01 * sorted[198]!);
+  near(report.kld.p999, 0.199 * sorted[198]! + 0.801 * sorted[199]!);
   near(report.reference.perplexity.value, Math.exp(mean(nllA)), 1e-6);
   near(report.candidate.perplexity.value, Math.exp(mean(nllB)), 1e-6);
   near(
@@ -55,14 +60,29 @@ Deno.test("Divergence gives what its definitions give", () => {
   );
   assert.ok(same > 0 && same < ROWS);
   near(report.sameTop.value, same / ROWS);
-  near(report.rmsDeltaP.value, Math.sqrt(squares / ROWS));
+  near(
+    report.sameTop.error,
+    Math.sqrt(same / ROWS * (1 - same / ROWS) / (ROWS - 1)),
+  );
+  near(report.meanDeltaP.value, mean(deltas));
+  near(report.meanDeltaP.error, error(deltas));
+  const squares = deltas.map((d) => d * d), rms = Math.sqrt(mean(squares));
+  near(report.rmsDeltaP.value, rms);
+  near(report.rmsDeltaP.error, error(squares) / 2 / rms);
+  const paired = nllB.map((b, i) => b - nllA[i]!);
+  near(report.lnRatio.value, mean(paired));
+  near(report.lnRatio.error, error(paired));
+  const ratio = Math.exp(mean(nllB)) / Math.exp(mean(nllA));
+  near(report.ratio.value, ratio);
+  near(report.ratio.error, ratio * error(paired));
 });
 
 Deno.test("Divergence of a run from itself is nothing", () => {
   const divergence = new Divergence();
   for (const [a, , next] of rows(0)) divergence.add(a, a, next);
-  const { kld, sameTop, rmsDeltaP } = divergence.report();
+  const { kld, sameTop, rmsDeltaP, ratio } = divergence.report();
   near(kld.max, 0);
+  assert.deepEqual(ratio, { value: 1, error: 0 });
   near(kld.mean.value, 0);
   assert.equal(sameTop.value, 1);
   assert.equal(rmsDeltaP.value, 0);
@@ -81,8 +101,30 @@ Deno.test("Divergence shows a broken row", () => {
   const divergence = new Divergence();
   const [a, b] = rows(0.1)[0]!;
   divergence.add(a, b.map((x, i) => i === 3 ? NaN : x), 0);
-  assert.ok(Number.isNaN(divergence.report().kld.mean.value));
+  divergence.add(a, b, 0);
+  const { kld, ratio } = divergence.report();
+  const { mean, ...quantiles } = kld;
+  for (const x of [mean.value, ratio.value, ...Object.values(quantiles)]) {
+    assert.ok(Number.isNaN(x));
+  }
   assert.throws(() => divergence.add(a, b.slice(1), 0), RangeError);
+});
+
+Deno.test("Divergence of one hand-made row", () => {
+  const divergence = new Divergence();
+  // p = 1/2, 1/4, 1/4 and q = 1/4, 1/2, 1/4: Σ p ln (p/q) = ln 2 / 2 - ln 2 / 4.
+  const p = Float32Array.of(Math.log(2), 0, 0);
+  const q = Float32Array.of(0, Math.log(2), 0);
+  divergence.add(p, q, 1);
+  const { kld, ratio, meanDeltaP, sameTop, candidate } = divergence.report();
+  near(kld.mean.value, Math.LN2 / 4, 1e-7);
+  for (const x of [kld.median, kld.p90, kld.p999, kld.max]) {
+    assert.equal(x, kld.mean.value);
+  }
+  near(candidate.perplexity.value, 2, 1e-6);
+  near(ratio.value, 1 / 2, 1e-6);
+  near(meanDeltaP.value, 1 / 4, 1e-7);
+  assert.equal(sameTop.value, 0);
 });
 
 Deno.test("rowSum() stands large logits, and takes the lower of equal ones", () => {
