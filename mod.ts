@@ -33,6 +33,8 @@ export * from "./plugins/contiguous.ts";
 export * from "./plugins/cpu_offload.ts";
 export * from "./plugins/fair_share.ts";
 export * from "./plugins/kv/calibration.ts";
+export * from "./engine/calibration_file.ts";
+export * from "./plugins/kv_auto.ts";
 export * from "./plugins/kv_cache.ts";
 export * from "./plugins/kv_f16.ts";
 export * from "./plugins/kv_fp4.ts";

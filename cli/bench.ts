@@ -27,7 +27,7 @@ export const bench: Command = {
         `Cannot measure with "--${name}": figures are those of the default run, leave it out`,
       );
     }
-    if (options.load.plugins !== undefined) {
+    if (options.load.plugins !== undefined || options.kv !== undefined) {
       throw new UsageError(
         "Cannot measure with memory strategies: figures are those of the default run, leave their options out",
       );

@@ -8,7 +8,8 @@ import type { EvaluationOptions } from "../evaluate/evaluation.ts";
 import type { LoadOptions } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { evalTable } from "./eval_table.ts";
-import { type Host, UsageError } from "./host.ts";
+import { UsageError } from "./host.ts";
+import { kvPluginOf } from "./kv.ts";
 import { openModel, pullModel } from "./open.ts";
 import { type CliOptions, COMMON, MODEL, type Option } from "./options.ts";
 import { Remaining } from "./remaining.ts";
@@ -66,7 +67,7 @@ to a file and prints the table; --json alone prints them instead.`,
   options: [MODEL, ...EVAL, ...COMMON.filter((o) => !OWN.has(o.name))],
   async run(options, host, signal) {
     const { model, file } = targetOf(options);
-    const settings = await settingsOf(options);
+    const settings = await settingsOf(model, options);
     // Found now, not at the end.
     if (file !== undefined) await Deno.writeTextFile(file, "");
     await pullModel(model, host, signal);
@@ -74,7 +75,12 @@ to a file and prints the table; --json alone prints them instead.`,
     const remaining = new Remaining(host);
     const open = (load: LoadOptions) => {
       remaining.clear();
-      return openModel(model, { ...options, load }, host, signal);
+      return openModel(
+        model,
+        { ...options, load, kv: undefined },
+        host,
+        signal,
+      );
     };
     const report = await evaluate({
       ...settings,
@@ -106,7 +112,10 @@ function targetOf(options: CliOptions): { model: string; file?: string } {
 
 type Settings = Omit<EvaluationOptions, "model" | "open">;
 
-async function settingsOf(options: CliOptions): Promise<Settings> {
+async function settingsOf(
+  model: string,
+  options: CliOptions,
+): Promise<Settings> {
   const given = options.bench as Given;
   const { exact = false, alone = false, agreement = false, size = 512 } = given;
   if (given.text === undefined) {
@@ -132,7 +141,7 @@ async function settingsOf(options: CliOptions): Promise<Settings> {
   const { plugins: _, ...load } = options.load;
   return {
     load,
-    candidates: await candidatesOf(given.candidates, options.load),
+    candidates: await candidatesOf(model, given.candidates, options),
     size,
     chunks: given.chunks ?? Infinity,
     exact,
@@ -144,13 +153,21 @@ async function settingsOf(options: CliOptions): Promise<Settings> {
 }
 
 async function candidatesOf(
+  model: string,
   list: string | undefined,
-  { plugins }: LoadOptions,
+  { load: { plugins }, kv }: CliOptions,
 ): Promise<readonly Candidate[]> {
   const { parseCandidates, plain } = await import(
     "../evaluate/candidates.ts"
   );
   if (list === undefined) {
+    if (kv !== undefined) {
+      const codec = await kvPluginOf(kv, model);
+      return [{
+        name: undefined,
+        plugins: [...plugins ?? plain().plugins, codec],
+      }];
+    }
     return plugins === undefined ? [plain()] : [{ name: undefined, plugins }];
   }
   try {
@@ -170,7 +187,8 @@ function lengthsOf(list = "512,1024,2048"): readonly number[] {
   });
 }
 
-async function textOf(path: string): Promise<string> {
+/** A text of the user's; a UsageError where there is none. */
+export async function textOf(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {

@@ -10,7 +10,7 @@ import type { LoadOptions } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { COMMON, MODEL } from "./options.ts";
 import { planOnly } from "./plan_only.ts";
-import { pullModel } from "./open.ts";
+import { loadOptionsOf, pullModel } from "./open.ts";
 import { formatBytes, formatCount, table } from "./statistics.ts";
 
 /** Tensors of one weight format. */
@@ -64,7 +64,11 @@ export const inspect: Command = {
     const model = onlyModel("inspect", options);
     const path = await pullModel(model, host, signal);
     const file = await openGguf(path, { signal });
-    const found = await inspectFile(model, file, options.load);
+    const found = await inspectFile(
+      model,
+      file,
+      await loadOptionsOf(model, options),
+    );
     host.out(options.json ? `${JSON.stringify(found)}\n` : text(found));
     return 0;
   },
@@ -104,7 +108,7 @@ export async function inspectFile(
     layers: spec.layers.length,
     attention: attentionOf(spec.layers),
     kvBytesPerToken: plan.groups.reduce(
-      (sum, g) => sum + g.blockBytes / g.shape.tokens,
+      (sum, g) => sum + g.sealedBytes / g.shape.tokens,
       0,
     ),
     tokenizer: kind === null || pre === null ? kind : `${kind} (${pre})`,

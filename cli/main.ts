@@ -7,6 +7,7 @@ import config from "../deno.json" with { type: "json" };
 import { PlanError } from "../core/plugin.ts";
 import { ModelError } from "../mod.ts";
 import { bench } from "./bench.ts";
+import { calibration } from "./calibrate.ts";
 import { chat } from "./chat.ts";
 import type { Command } from "./command.ts";
 import { evaluation } from "./eval.ts";
@@ -25,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   inspect,
   bench,
   evaluation,
+  calibration,
 ];
 
 /**

@@ -3,14 +3,31 @@
  *
  * @module
  */
-import { type Engine, load } from "../mod.ts";
+import {
+  type Engine,
+  load,
+  type LoadOptions,
+  pagedAttention,
+  prefixCache,
+} from "../mod.ts";
 import { pull } from "../models/pull.ts";
 import type { Host } from "./host.ts";
+import { kvPluginOf } from "./kv.ts";
 import type { CliOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 /** The model of commands that name none. */
 export const DEFAULT_MODEL = "smollm2";
+
+/** What `load()` is given; fewer bits for K and V come with the default plugins. */
+export async function loadOptionsOf(
+  model: string,
+  { load, kv }: CliOptions,
+): Promise<LoadOptions> {
+  if (kv === undefined) return load;
+  const plugins = load.plugins ?? [pagedAttention(), prefixCache()];
+  return { ...load, plugins: [...plugins, await kvPluginOf(kv, model)] };
+}
 
 /** `load()` with the options of the command line. */
 export async function openModel(
@@ -22,7 +39,7 @@ export async function openModel(
   const progress = new Progress(host);
   try {
     return await load(model, {
-      ...options.load,
+      ...await loadOptionsOf(model, options),
       signal,
       onProgress: progress.report,
     });

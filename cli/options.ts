@@ -6,11 +6,18 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { GenerateOptions, LoadOptions } from "../mod.ts";
 import { UsageError } from "./host.ts";
+import { KV_FORMATS, type KvChoice, kvChoice } from "./kv.ts";
 import { didYouMean } from "./nearest.ts";
 import { pluginsOf } from "./plugins.ts";
 
 /** Options belong together by what they are for. */
-export type OptionGroup = "load" | "plugins" | "generate" | "bench" | "cli";
+export type OptionGroup =
+  | "load"
+  | "plugins"
+  | "kv"
+  | "generate"
+  | "bench"
+  | "cli";
 
 /** One option. */
 export interface Option {
@@ -69,6 +76,21 @@ export const COMMON: readonly Option[] = [
   }),
   option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
     value: "N",
+  }),
+  option("kv", "choice", "kv", "K and V as int8, int4, fp4, mxfp4 or auto", {
+    choices: [...KV_FORMATS, "auto"],
+    value: "FORMAT",
+  }),
+  option("kv", "choice", "kv-k", "K alone", {
+    choices: KV_FORMATS,
+    value: "FORMAT",
+  }),
+  option("kv", "choice", "kv-v", "V alone", {
+    choices: KV_FORMATS,
+    value: "FORMAT",
+  }),
+  option("kv", "number", "divergence", "most nats --kv auto costs", {
+    value: "KLD",
   }),
   option("cli", "flag", "json", "print one JSON object"),
   option("cli", "flag", "help", "print this", { short: "h" }),
@@ -141,6 +163,8 @@ export interface CliOptions {
   /** What is not an option, in order. */
   readonly operands: readonly string[];
   readonly load: LoadOptions;
+  /** Fewer bits for K and V. */
+  readonly kv?: KvChoice | undefined;
   readonly generate: GenerateOptions;
   readonly bench: { readonly cases?: string; readonly reps?: number };
   readonly json: boolean;
@@ -172,6 +196,7 @@ export function readOptions(
   const groups: Record<OptionGroup, Record<string, unknown>> = {
     load: {},
     plugins: {},
+    kv: {},
     generate: {},
     bench: {},
     cli: {},
@@ -183,10 +208,11 @@ export function readOptions(
     if (!absent) groups[o.group][o.key] = valueOf(o, value);
   }
   const { cli } = groups;
-  const plugins = pluginsOf(groups.plugins);
+  const plugins = pluginsOf(groups.plugins), kv = kvChoice(groups.kv);
   return {
     operands: (parsed["_"] as unknown[]).map(String),
     load: plugins === undefined ? groups.load : { ...groups.load, plugins },
+    ...(kv === undefined ? {} : { kv }),
     generate: groups.generate,
     bench: groups.bench,
     json: cli.json === true,

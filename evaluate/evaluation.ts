@@ -102,7 +102,7 @@ const GRID = { depths: [0, 0.25, 0.5, 0.75, 1], keys: 2, seed: 1 } as const;
 export async function evaluate(
   options: EvaluationOptions,
 ): Promise<EvaluationReport> {
-  const { text, size, candidates, exact, alone = false, signal } = options;
+  const { size, candidates, exact, alone = false, signal } = options;
   if (candidates.length === 0) {
     throw new RangeError("Cannot measure without candidates: name one");
   }

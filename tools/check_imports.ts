@@ -136,6 +136,12 @@ function pluginOf(path: string): string {
   return path.split("/")[1]!.replace(/\.ts$/, "");
 }
 
+/** Whether it is a part of the file's family: `plugins/kv/x.ts` of `plugins/kv_y.ts`. */
+function shares(path: string, target: string): boolean {
+  const [, family, file] = target.split("/");
+  return file !== undefined && pluginOf(path).startsWith(`${family}_`);
+}
+
 /**
  * What is wrong with the imports of `files` (path from the root to text), one
  * line each, empty if nothing is.
@@ -160,7 +166,8 @@ export function violations(files: ReadonlyMap<string, string>): string[] {
         if (!rule.folders.includes(to) && !helps) refuse(rule.says);
         else if (
           folder === "plugins" && to === "plugins" && !isTest(path) &&
-          pluginOf(path) !== "mod" && pluginOf(path) !== pluginOf(target)
+          pluginOf(path) !== "mod" && pluginOf(path) !== pluginOf(target) &&
+          !shares(path, target)
         ) refuse(rule.says);
         else if (folder === "." && path === "mod.ts" && !MOD.includes(to)) {
           refuse("mod.ts reaches what users import only");

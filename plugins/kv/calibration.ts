@@ -18,6 +18,16 @@ export interface Calibration {
    * stays the same, whatever the values. None for layers that are left alone.
    */
   readonly centre: readonly Float32Array[];
+  /** What coding costs; absent where only centres were measured. */
+  readonly losses?: Losses;
+}
+
+/** Mean KL divergence from the run without codes that each choice causes, nats. */
+export interface Losses {
+  /** Of one layer's K or V alone in 4 bits, by layer. */
+  readonly int4: readonly { readonly k: number; readonly v: number }[];
+  /** Of all K and V in 8 bits. */
+  readonly int8: number;
 }
 
 const KIND = "quire-calibration";
@@ -25,7 +35,7 @@ const VERSION = 1;
 
 /** A calibration as JSON; vectors are base64 of f32, lower byte first. */
 export function formatCalibration(calibration: Calibration): string {
-  const { model, tokens, centre } = calibration;
+  const { model, tokens, centre, losses } = calibration;
   return JSON.stringify({
     kind: KIND,
     version: VERSION,
@@ -34,6 +44,7 @@ export function formatCalibration(calibration: Calibration): string {
     centre: centre.map((c) =>
       new Uint8Array(c.buffer, c.byteOffset, c.byteLength).toBase64()
     ),
+    ...(losses ? { losses } : {}),
   });
 }
 
@@ -46,7 +57,7 @@ export function parseCalibration(
   text: string,
   file: string = "calibration",
 ): Calibration {
-  const { kind, version, model, tokens, centre } = entries(text, file);
+  const { kind, version, model, tokens, centre, losses } = entries(text, file);
   if (kind !== KIND) {
     refuse(file, `"kind" "${KIND}" is wanted, not ${quote(kind)}`);
   }
@@ -72,6 +83,7 @@ export function parseCalibration(
     model: model as string,
     tokens: tokens as number,
     centre: (centre as unknown[]).map((c, layer) => vector(c, layer, file)),
+    ...(losses === undefined ? {} : { losses: lossesOf(losses, file) }),
   };
 }
 
@@ -80,7 +92,7 @@ export function parseCalibration(
  * or heads, or numbers that no K has.
  */
 export function checkCalibration(
-  { model, centre }: Calibration,
+  { model, centre, losses }: Calibration,
   shape: ModelShape,
 ): void {
   const refuseIt = (problem: string): never => {
@@ -91,6 +103,11 @@ export function checkCalibration(
   if (model !== shape.id) refuseIt(`the model here is "${shape.id}"`);
   if (centre.length !== shape.layers.length) {
     refuseIt(`it has ${centre.length} layers, not ${shape.layers.length}`);
+  }
+  if (losses !== undefined && losses.int4.length !== shape.layers.length) {
+    refuseIt(
+      `it has losses of ${losses.int4.length} layers, not ${shape.layers.length}`,
+    );
   }
   for (const [i, { kvHeads, headDim }] of shape.layers.entries()) {
     const { length } = centre[i]!;
@@ -115,6 +132,24 @@ function entries(text: string, file: string): Record<string, unknown> {
     refuse(file, `an object is wanted, not ${quote(value)}`);
   }
   return value as Record<string, unknown>;
+}
+
+/** Losses are small numbers, none of them below 0 or without an end. */
+function lossesOf(value: unknown, file: string): Losses {
+  const { int4, int8 } = (value ?? {}) as Partial<Losses>;
+  const isLoss = (x: unknown): x is number =>
+    typeof x === "number" && x >= 0 && x < Infinity;
+  if (!Array.isArray(int4) || !isLoss(int8)) {
+    refuse(file, `"losses" are not those of layers: ${quote(value)}`);
+  }
+  return {
+    int4: (int4 as { k?: unknown; v?: unknown }[]).map((loss, layer) => {
+      const { k, v } = loss ?? {};
+      if (isLoss(k) && isLoss(v)) return { k, v };
+      return refuse(file, `"losses" of layer ${layer} are ${quote(loss)}`);
+    }),
+    int8: int8 as number,
+  };
 }
 
 function vector(value: unknown, layer: number, file: string): Float32Array {
