@@ -20,6 +20,7 @@ import {
   USAGE,
 } from "./strategies/options.ts";
 import { markdown, percent, type Report } from "./strategies/report.ts";
+import { kvReport } from "./strategies/kv.ts";
 import { prefixReport } from "./strategies/prefix.ts";
 import { replayReport } from "./strategies/replay.ts";
 import { pagingReport } from "./strategies/paging.ts";
@@ -37,6 +38,7 @@ const RUN: Readonly<Record<StrategyName, RunStrategy>> = {
   prefix: prefixReport,
   replay: replayReport,
   paging: pagingReport,
+  kv: kvReport,
   sharing: sharingReport,
   speculation: speculationReport,
   waste: wasteReport,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { fixtureTest } from "../../models/testing/files.ts";
 import { type StrategyOptions, strategyOptions } from "./options.ts";
+import { kvReport } from "./kv.ts";
 import { pagingReport } from "./paging.ts";
 import { prefixReport } from "./prefix.ts";
 import { replayReport } from "./replay.ts";
@@ -143,5 +144,26 @@ benchmarkTest(
     }
     assert.equal(layouts[0]!.timed[0]!.ratio, 1);
     assert.equal(tables[0]!.rows.length, 6);
+  },
+);
+
+benchmarkTest(
+  "kvReport() times every format and reads its bytes",
+  kvReport,
+  undefined,
+  ({ figures, tables }) => {
+    const { formats, held } = figures as {
+      formats: { name: string; timed: { tokensPerSecond: number[] }[] }[];
+      held: { perToken: number }[];
+    };
+    assert.deepEqual(formats.map((f) => f.name), [
+      ...["f16", "int8", "int8/int4", "int4", "nvfp4"],
+    ]);
+    for (const { timed } of formats) {
+      assert.equal(timed.at(-1)!.tokensPerSecond.length, 8);
+    }
+    const [f16, int8, mixed, int4] = held.map((h) => h.perToken);
+    assert.ok(int8! < f16! * 0.6 && mixed! < int8! && int4! < mixed!);
+    assert.equal(tables.length, 2);
   },
 );

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 export type StrategyName =
   | "waste"
   | "paging"
+  | "kv"
   | "prefix"
   | "replay"
   | "sharing"
@@ -19,6 +20,7 @@ export type StrategyName =
 export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   waste: "KV memory that no token is in, paged and contiguous; no model needed",
   paging: "decode and prefill speed by tokens in a block",
+  kv: "decode speed and bytes with K and V in fewer bits",
   prefix: "time to the first token of a prompt that came before",
   replay: "64 requests of a trace through memory for 8 of them",
   sharing: "memory saved by parallel sampling and beam search",

@@ -43,7 +43,7 @@ Deno.test("strategyOptions() reads every option", () => {
 
 Deno.test("strategyOptions() says which names, options and numbers are possible", () => {
   const bad: [string, RegExp][] = [
-    ["", /Cannot run "": waste, paging, prefix/],
+    ["", /Cannot run "": waste, paging, kv, prefix/],
     ["waste nothing", /Cannot run "nothing": waste/],
     ["toString", /Cannot run "toString"/],
     ["waste --what", /Cannot use option "--what"/],
