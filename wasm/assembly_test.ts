@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CONSTANT_BYTES } from "./constants.ts";
 import { KERNELS } from "./kernels.ts";
 import { FLAG, KIND, NEXT_WORD, RECORD_BYTES } from "./records.ts";
+import { PIECE_KIND, SEALED_FLAG } from "./sealed.ts";
 import { SPLIT } from "./space.ts";
 
 // Both sides of the shared memory name the same numbers; nothing but this compares them.
@@ -34,6 +35,16 @@ Deno.test("assembly/ has the flags of records.ts", () => {
   assert.equal(rows.get("FLOAT"), FLAG.float);
   assert.equal(rows.get("GELU"), FLAG.gelu);
   assert.equal(constants("turn.ts").get("NEIGHBOURS"), FLAG.neighbours);
+});
+
+Deno.test("assembly/sealed.ts has the kinds and flags of sealed.ts", () => {
+  const sealed = constants("sealed.ts");
+  for (const [name, kind] of Object.entries(PIECE_KIND)) {
+    const upper = name === "f16" ? "HALF" : name.toUpperCase();
+    assert.equal(sealed.get(upper), kind, name);
+  }
+  assert.equal(sealed.get("ROTATE_K"), SEALED_FLAG.rotateK);
+  assert.equal(sealed.get("ROTATE_V"), SEALED_FLAG.rotateV);
 });
 
 Deno.test("assembly/scores.ts splits attention as space.ts sizes it", () => {

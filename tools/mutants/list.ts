@@ -586,4 +586,32 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "ahead.get(tenant)!",
     tests: FAIR,
   },
+  {
+    name: "a centre is not put back when a block is opened",
+    file: "plugins/kv/codec.ts",
+    find: "x + centre[head * headDim + d]!",
+    replace: "x",
+    tests: ["plugins/kv/codec_test.ts"],
+  },
+  {
+    name: "codes of INT8 reach -128",
+    file: "plugins/kv/scales.ts",
+    find: "Math.max(least, Math.min(most, roundHalfEven(x)))",
+    replace: "Math.max(least - 1, Math.min(most, Math.floor(x)))",
+    tests: ["plugins/kv/scales_test.ts", "plugins/kv/int8_test.ts"],
+  },
+  {
+    name: "groups of V share the first one's step",
+    file: "plugins/kv/int4_token.ts",
+    find: "tokens * headDim / 2 + group * run + p * 2",
+    replace: "tokens * headDim / 2 + p * 2",
+    tests: ["plugins/kv/int4_token_test.ts", "engine/sealed_kernels_test.ts"],
+  },
+  {
+    name: "a layer's whole loss is counted in 8 bits",
+    file: "plugins/kv/choose.ts",
+    find: "all > 0 ? int8 * loss / all",
+    replace: "all > 0 ? loss",
+    tests: ["plugins/kv/choose_test.ts"],
+  },
 ];
