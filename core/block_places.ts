@@ -176,6 +176,7 @@ export class BlockPlaces {
     for (let g = 0; g < this.open.length; g++) {
       const slots = this.slabs[g]!;
       if (slots === 1 || this.open[g]!.spare < slots) continue;
+      const { held } = this.open[g]!;
       this.open[g]!.drain(DRAINED, (from, to) => {
         const id = this.#openAt.indexOf(from);
         const old = [...this.openSpans(id, g)];
@@ -186,11 +187,18 @@ export class BlockPlaces {
         }
         this.moves++;
       });
+      if (this.open[g]!.held < held) this.#given = Infinity;
     }
   }
 
   #take(p: Pool, slabBytes: number): number {
-    const offset = p.take();
+    let offset = p.take();
+    // What others left in many slabs may be whole slabs for this pool.
+    for (let moves = -1; offset < 0 && moves !== this.moves;) {
+      moves = this.moves;
+      this.drain();
+      offset = p.take();
+    }
     return offset < 0 && this.#gather(slabBytes) ? p.take() : offset;
   }
 

@@ -182,3 +182,19 @@ Deno.test("BlockPlaces.drain() moves all parts of a block, and nothing while a s
   assert.deepEqual([2, 5, 7, 8].map(bytes), wanted);
   places.open[0]!.check();
 });
+
+Deno.test("BlockPlaces finds room for one group in what another has left in many slabs", async () => {
+  const { plan } = await fakePlan([layoutPlugin(4)]);
+  const group = { ...plan.groups[0]!, slab: { blocks: 4, parts: 1 } };
+  const memory = new FakeMemory(16 + 2 * 256);
+  const places = new BlockPlaces([group, group], memory, 512, [64, 64]);
+  for (let id = 1; id <= 8; id++) assert.ok(places.takeOpen(id, 0));
+  for (const id of [1, 2, 5, 6]) places.giveOpen(id, 0);
+  places.pins++;
+  assert.equal(places.takeOpen(9, 1), false, "a step knows where blocks are");
+  places.pins--;
+  assert.ok(places.takeOpen(9, 1));
+  for (const id of [3, 4, 7, 8]) places.giveOpen(id, 0);
+  places.giveOpen(9, 1);
+  assert.equal(places.quota.held, 0);
+});

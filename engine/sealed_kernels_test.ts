@@ -260,3 +260,22 @@ Deno.test("attention reads blocks that stay open as they are, and K less its cen
     assertNear(out, plain(layer, rows, sealed), 6e-4, `${size} bytes`);
   }
 });
+
+Deno.test("attention over sealed blocks stays finite where values are large and all alike", async () => {
+  const shape = { tokens: 64, layers: 1, kvHeads: 1, headDim: 64 };
+  for (const codec of CODECS) {
+    for (const build of BUILDS) {
+      for (const size of [2, 4] as const) {
+        const values = someValues(260, shape, 3).map((x, i) =>
+          i % 128 < 64 ? x : -300 + x
+        );
+        const layer = { codec, shape, qHeads: 2, values, size };
+        const rows = { ...rowsOf(layer, 256, 260), q: new Float32Array(512) };
+        const k = await Kernels.open(build);
+        const { out, sealed } = sealAndAttend(k, layer, rows);
+        const what = `${codec.id}, ${size} bytes`;
+        assertNear(out, plain(layer, rows, sealed), 0.1, what);
+      }
+    }
+  }
+});

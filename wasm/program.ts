@@ -30,7 +30,7 @@ export interface Places {
   readonly firsts: readonly number[];
   readonly backs: readonly number[];
   readonly tiles: number;
-  /** Single words: rows, wanted, top, tiles, spread. */
+  /** Single words: rows, wanted, top, tiles, spread, seals. */
   readonly rows: number;
   readonly wanted: number;
   readonly top: number;

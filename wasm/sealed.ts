@@ -44,6 +44,9 @@ const BOTH: Readonly<Record<string, Piece>> = {
   f16: { kind: "f16", rotated: false },
 };
 
+/** 127 × 32767 × 512 is below 2^31. */
+const MOST_DIM = 512;
+
 const KEYS: Readonly<Record<string, Piece>> = {
   ...BOTH,
   int4c: { kind: "int4", rotated: false },
@@ -72,6 +75,10 @@ export function whyNotSealed(
 ): string | undefined {
   if (blockTokens % 8 !== 0 || 256 % blockTokens !== 0) {
     return `takes blocks of 8, 16, 32, 64, 128 or 256 tokens, not ${blockTokens}`;
+  }
+  // Sums of products of codes and queries are whole numbers of 31 bits.
+  if (headDim > MOST_DIM) {
+    return `takes heads of up to ${MOST_DIM} values, not ${headDim}`;
   }
   for (const { kind } of [k, v]) {
     const of = kind === "mxfp4" || kind === "nvfp4" ? 32 : 8;

@@ -125,11 +125,11 @@ function sumRun(
       }
     }
     const k = f32x4.splat(top / MOST);
+    // The weights may carry 2^112: their sum would overflow.
+    if (four) scaleAll(room.mins, count, s.unit);
     for (let i = 0; i < nq; i++) {
       let base: f32 = 0;
-      if (four) {
-        base = product(sc + (<usize> (i * SPLIT) << 2), room.mins, count) * s.unit;
-      }
+      if (four) base = product(sc + (<usize> (i * SPLIT) << 2), room.mins, count);
       const add = f32x4.splat(base);
       const o = room.ints + <usize> i * line;
       const to = sums + <usize> i * line + (<usize> (g * dims) << 2);

@@ -209,8 +209,9 @@ function scoreGroups(
       b = i32x4.add(b, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_s(h), z));
     }
     const e = i16x8.extend_low_i8x16_u(v128.load64_zero(scales));
-    const s = i32x4.shl(i32x4.extend_low_i16x8_u(e), move);
-    const t = i32x4.shl(i32x4.extend_high_i16x8_u(e), move);
+    const lack = f32x4.splat(move == 20 ? E4M3_SCALE : 1);
+    const s = f32x4.mul(i32x4.shl(i32x4.extend_low_i16x8_u(e), move), lack);
+    const t = f32x4.mul(i32x4.shl(i32x4.extend_high_i16x8_u(e), move), lack);
     f = f32x4.add(f, f32x4.mul(f32x4.convert_i32x4_s(a), s));
     g = f32x4.add(g, f32x4.mul(f32x4.convert_i32x4_s(b), t));
   }
@@ -268,7 +269,7 @@ export function scoreCoded(
     const at = i << 2, to = out + i * (SPLIT * 4);
     // FP4 is kept at twice its values.
     if (kind == NVFP4) {
-      const g = load<f32>(piece) * (E4M3_SCALE * 0.5);
+      const g = load<f32>(piece) * 0.5;
       scoreGroups(16, 20, q + at, scales + at, bases + at, tile, dim, g, to);
     } else {
       scoreGroups(32, 23, q + at, scales + at, bases + at, tile, dim, 0.5, to);

@@ -79,10 +79,14 @@ export function readScales(
   p += <usize> (group * tokens);
   const nv = kind == NVFP4, move = nv ? 20 : 23;
   // FP4 is summed at twice its values.
-  const k = f32x4.splat(nv ? load<f32>(piece) * (E4M3_SCALE * 0.5) : 0.5);
+  // In two steps: the two factors together may be too large.
+  const lack = f32x4.splat(nv ? E4M3_SCALE : 1);
+  const k = f32x4.splat(nv ? load<f32>(piece) * 0.5 : 0.5);
   for (; out < end; out += 32, p += 8) {
-    v128.store(out, f32x4.mul(scales8(p, move, false), k));
-    v128.store(out, f32x4.mul(scales8(p, move, true), k), 16);
+    const s = f32x4.mul(scales8(p, move, false), lack);
+    const t = f32x4.mul(scales8(p, move, true), lack);
+    v128.store(out, f32x4.mul(s, k));
+    v128.store(out, f32x4.mul(t, k), 16);
   }
 }
 
