@@ -13,6 +13,7 @@
  *
  * @module
  */
+export * from "./engine/calibration_file.ts";
 export * from "./engine/load.ts";
 export * from "./engine/options.ts";
 export type { Conversation, TurnOptions } from "./engine/conversation.ts";
@@ -33,7 +34,6 @@ export * from "./plugins/contiguous.ts";
 export * from "./plugins/cpu_offload.ts";
 export * from "./plugins/fair_share.ts";
 export * from "./plugins/kv/calibration.ts";
-export * from "./engine/calibration_file.ts";
 export * from "./plugins/kv_auto.ts";
 export * from "./plugins/kv_cache.ts";
 export * from "./plugins/kv_f16.ts";

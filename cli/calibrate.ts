@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { LoadOptions } from "../mod.ts";
+import { load, writeCalibration } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { textOf } from "./eval.ts";
 import { UsageError } from "./host.ts";
-import { openModel, pullModel } from "./open.ts";
+import { pullModel } from "./open.ts";
 import { COMMON, MODEL, type Option } from "./options.ts";
 import { Remaining } from "./remaining.ts";
 
@@ -27,7 +27,7 @@ const CALIBRATE: readonly Option[] = [
     kind: "whole",
     group: "bench",
     value: "N",
-    help: "of it for the middle of K, default 4096",
+    help: "most of it for the middle of K, default 4096",
   },
   {
     name: "centre-only",
@@ -37,6 +37,14 @@ const CALIBRATE: readonly Option[] = [
     help: "the middle of K only, without each layer's losses",
   },
 ];
+
+/** Options of all commands that mean something here. */
+const TAKEN: ReadonlySet<string> = new Set([
+  "threads",
+  "json",
+  "help",
+  "version",
+]);
 
 interface Given {
   readonly text?: string;
@@ -52,11 +60,12 @@ export const calibration: Command = {
   details:
     `Runs a text in exact precision, once for each layer's K and V: minutes. The result
 is written beside the model as "<file>.kv.json" and holds for these weights only.
-Choose another text than the one that results are judged by.`,
+Choose a text as long as those the model will see, and another than the one that
+results are judged by.`,
   options: [
     MODEL,
     ...CALIBRATE,
-    ...COMMON.filter((o) => ["threads", "json", "help"].includes(o.name)),
+    ...COMMON.filter((o) => TAKEN.has(o.name)),
   ],
   async run(options, host, signal) {
     const model = onlyModel("calibrate", options);
@@ -71,23 +80,16 @@ Choose another text than the one that results are judged by.`,
     }
     const content = await textOf(text);
     const path = await pullModel(model, host, signal);
-    const [{ calibrate }, { writeCalibration }] = await Promise.all([
-      import("../evaluate/calibrate.ts"),
-      import("../engine/calibration_file.ts"),
-    ]);
+    const { calibrate } = await import("../evaluate/calibrate.ts");
     const remaining = new Remaining(host);
-    const open = (load: LoadOptions) => {
-      const { threads } = options.load;
-      const own = threads === undefined ? load : { ...load, threads };
-      remaining.clear();
-      return openModel(model, { ...options, load: own }, host, signal);
-    };
+    const { threads } = options.load;
     const made = await calibrate({
-      open,
+      // A bar for each of so many loads would hide how much is left.
+      open: (wanted) => load(path, { ...wanted, threads, signal }),
       text: content,
       ...(tokens === undefined ? {} : { tokens }),
       losses: !centreOnly,
-      onRun: (done, total) => remaining.tell("runs", done, total),
+      onProgress: remaining.tell,
       signal,
     }).finally(() => remaining.clear());
     const file = await writeCalibration(path, made);

@@ -5,7 +5,7 @@
  */
 import type { Candidate } from "../evaluate/candidates.ts";
 import type { EvaluationOptions } from "../evaluate/evaluation.ts";
-import type { LoadOptions } from "../mod.ts";
+import type { KvFormat, LoadOptions } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { evalTable } from "./eval_table.ts";
 import { UsageError } from "./host.ts";
@@ -61,15 +61,17 @@ export const evaluation: Command = {
   details:
     `A text is cut into chunks; the second half of each is foretold and compared with
 the exact run, as llama.cpp's perplexity tool does it. --candidates is a list of
-formats, of K and V or of each: "none,int8,int8/int4"; without it, the model is
-measured as it runs with the other options. --json FILE.json writes the figures
-to a file and prints the table; --json alone prints them instead.`,
+formats, of K and V or of each: "none,int8,int8/int4,auto"; without it, the model
+is measured as it runs with the other options. --json FILE.json writes the figures
+to a file (--allow-write of it) and prints the table; --json alone prints them.`,
   options: [MODEL, ...EVAL, ...COMMON.filter((o) => !OWN.has(o.name))],
   async run(options, host, signal) {
     const { model, file } = targetOf(options);
     const settings = await settingsOf(model, options);
-    // Found now, not at the end.
-    if (file !== undefined) await Deno.writeTextFile(file, "");
+    // Found now, not at the end; what is there stays until there is something new.
+    if (file !== undefined) {
+      await Deno.writeTextFile(file, "", { append: true });
+    }
     await pullModel(model, host, signal);
     const { evaluate } = await import("../evaluate/evaluation.ts");
     const remaining = new Remaining(host);
@@ -161,17 +163,28 @@ async function candidatesOf(
     "../evaluate/candidates.ts"
   );
   if (list === undefined) {
-    if (kv !== undefined) {
-      const codec = await kvPluginOf(kv, model);
-      return [{
-        name: undefined,
-        plugins: [...plugins ?? plain().plugins, codec],
-      }];
-    }
-    return plugins === undefined ? [plain()] : [{ name: undefined, plugins }];
+    if (kv === undefined && plugins === undefined) return [plain()];
+    const base = plugins ?? plain().plugins;
+    const codecs = kv === undefined ? [] : [await kvPluginOf(kv, model)];
+    return [{ name: undefined, plugins: [...base, ...codecs] }];
+  }
+  if (kv !== undefined) {
+    throw new UsageError(
+      'Cannot use "--kv" with "--candidates": add its format to the list',
+    );
   }
   try {
-    return parseCandidates(list, plugins);
+    return await parseCandidates(
+      list,
+      plugins,
+      (k, v) =>
+        kvPluginOf(
+          k === "auto" && v === "auto"
+            ? { auto: undefined }
+            : { k: k as KvFormat, v: v as KvFormat },
+          model,
+        ),
+    );
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;

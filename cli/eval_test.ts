@@ -118,6 +118,23 @@ Deno.test("eval measures the model as it runs with the other options", async () 
   assert.notEqual(reference.perplexity.value, candidates[0].perplexity.value);
 });
 
+Deno.test("eval --kv is one candidate, named by what it keeps", async () => {
+  const args = [...SMALL, "--kv-k", "int8", "--kv-v", "f16", "--json"];
+  const { status, host } = await evaluated(args);
+  assert.equal(status, 0, host.stderr);
+  const { candidates } = JSON.parse(host.stdout);
+  assert.equal(candidates.length, 1);
+  assert.equal(candidates[0].name, candidates[0].format);
+  assert.match(candidates[0].name, /^int8h\/f16$/);
+});
+
+Deno.test("eval --candidates auto wants a calibration", async () => {
+  const args = [...SMALL, "--candidates", "none,auto"];
+  const { status, host } = await evaluated(args);
+  assert.equal(status, 1);
+  assert.match(host.stderr, /calibrat/);
+});
+
 Deno.test("eval redraws one line in a terminal and takes it away", async () => {
   const settings = { terminal: { err: true } };
   const { host } = await evaluated([...SMALL, "--alone"], settings);
@@ -138,6 +155,11 @@ const misused: readonly (readonly [string[], RegExp])[] = [
   [["m", "--text", "t", "--candidates", "int8/"], /candidate "int8\/"/],
   [["m", "--text", "t", "--candidates", "a/b/c"], /candidate "a\/b\/c"/],
   [["m", "--text", "t", "--candidates", "int8,int8"], /"int8" twice/],
+  [
+    ["m", "--text", "t", "--candidates", "int8", "--kv", "int4"],
+    /"--kv" with "--candidates"/,
+  ],
+  [["m", "--text", "t", "--candidates", "auto/int8"], /keep K as "auto"/],
   [["m", "--text", "t", "--lengths", "512"], /"--lengths" alone/],
   [["m", "--text", "t", "--retrieval", "--lengths", "x"], /"--lengths" with/],
   [["m", "--text", "t", "--alone", "--agreement"], /"--alone" here/],
@@ -187,6 +209,18 @@ Deno.test("eval writes its file before it computes anything", async () => {
   assert.equal(await main([...args, "no/such/folder/o.json"], host), 1);
   assert.match(host.stderr, /no\/such\/folder\/o\.json|[Ww]rite/);
   assert.doesNotMatch(host.stderr, /no-such-model/);
+});
+
+Deno.test("eval that fails leaves the figures of an earlier run", async () => {
+  const out = await Deno.makeTempFile({ suffix: ".json" });
+  try {
+    await Deno.writeTextFile(out, "{}");
+    const args = ["eval", "no-such-model", "--text", "deno.json", "--json"];
+    assert.equal(await main([...args, out], new FakeHost()), 1);
+    assert.equal(await Deno.readTextFile(out), "{}");
+  } finally {
+    await Deno.remove(out);
+  }
 });
 
 Deno.test("eval ends with status 130 on Ctrl-C", async () => {

@@ -4,10 +4,11 @@
  * @module
  */
 import {
-  type Calibration,
+  findCalibration,
   kvAuto,
   kvCache,
   type KvFormat,
+  ModelError,
   type Plugin,
   readCalibration,
 } from "../mod.ts";
@@ -64,27 +65,25 @@ export async function kvPluginOf(
   model: string,
 ): Promise<Plugin> {
   if ("auto" in choice) {
+    const calibration = await readCalibration(model);
+    if (calibration.losses === undefined) {
+      throw new ModelError(
+        model,
+        `its calibration has no losses to choose by; run "quire calibrate ${model} --text FILE" without "--centre-only"`,
+      );
+    }
     const { auto: divergence } = choice;
     return kvAuto({
-      calibration: await readCalibration(model),
+      calibration,
       ...(divergence === undefined ? {} : { divergence }),
     });
   }
   const { k, v } = choice;
-  const centre = k.endsWith("fp4") ? await found(model) : undefined;
+  const centre = k.endsWith("fp4") ? await findCalibration(model) : undefined;
   return kvCache({
     k,
     v,
     // The first keys of a text stand far from the middle of all others.
     ...(centre === undefined ? {} : { centre, keepFirst: 1 }),
   });
-}
-
-async function found(model: string): Promise<Calibration | undefined> {
-  try {
-    return await readCalibration(model);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }

@@ -36,10 +36,13 @@ export async function openModel(
   host: Host,
   signal: AbortSignal,
 ): Promise<Engine> {
+  // What a calibration is read beside is fetched with its bar as well.
+  if (options.kv !== undefined) await pullModel(model, host, signal);
+  const wanted = await loadOptionsOf(model, options);
   const progress = new Progress(host);
   try {
     return await load(model, {
-      ...await loadOptionsOf(model, options),
+      ...wanted,
       signal,
       onProgress: progress.report,
     });

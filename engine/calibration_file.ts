@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ModelError } from "../core/errors.ts";
 import {
   type Calibration,
   formatCalibration,
@@ -15,14 +16,37 @@ export function calibrationPath(model: string): string {
 }
 
 /**
- * The calibration of a model that is on this machine, by what `load()` takes.
+ * The calibration of a model, by what `load()` takes, which is fetched first if this
+ * machine does not have it. Whether it is of these weights is found when the model is
+ * loaded with it.
  *
- * @throws {TypeError} for a file that is no calibration.
- * @throws {RangeError} where there is none, with what to do.
+ * @throws {ModelError} for a file that is no calibration, and where there is none.
  */
 export async function readCalibration(
   model: string | URL,
 ): Promise<Calibration> {
+  const { path, calibration } = await look(model);
+  if (calibration !== undefined) return calibration;
+  throw new ModelError(
+    `${model}`,
+    `it is not calibrated, there is no "${path}"; ${remedy(model)}`,
+  );
+}
+
+/**
+ * `readCalibration()`, undefined where there is none.
+ *
+ * @throws {ModelError} for a file that is no calibration.
+ */
+export async function findCalibration(
+  model: string | URL,
+): Promise<Calibration | undefined> {
+  return (await look(model)).calibration;
+}
+
+async function look(
+  model: string | URL,
+): Promise<{ path: string; calibration: Calibration | undefined }> {
   const { pull } = await import("../models/pull.ts");
   const path = calibrationPath(await pull(model));
   let text: string;
@@ -30,12 +54,20 @@ export async function readCalibration(
     text = await Deno.readTextFile(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new RangeError(
-      `Cannot find the calibration of "${model}": there is no "${path}", make it with "quire calibrate ${model} --text FILE"`,
-      { cause },
-    );
+    return { path, calibration: undefined };
   }
-  return parseCalibration(text, path);
+  try {
+    return { path, calibration: parseCalibration(text, path) };
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    const problem = cause.message.replace(/^Cannot/, "cannot");
+    const message = `${problem}; ${remedy(model)}`;
+    throw new ModelError(`${model}`, message, { cause });
+  }
+}
+
+function remedy(model: string | URL): string {
+  return `run "quire calibrate ${model} --text FILE"`;
 }
 
 /** Writes a calibration beside the model's file: all of it or nothing. */
@@ -43,7 +75,9 @@ export async function writeCalibration(
   model: string,
   calibration: Calibration,
 ): Promise<string> {
-  const path = calibrationPath(model), part = `${path}.part`;
+  const path = calibrationPath(model);
+  // A name of its own: two that write at once do not mix.
+  const part = `${path}.${crypto.randomUUID()}.part`;
   try {
     await Deno.writeTextFile(part, formatCalibration(calibration));
     await Deno.rename(part, path);

@@ -7,6 +7,7 @@
 import type { Plugin } from "../core/plugin.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { LoadOptions } from "../engine/options.ts";
+import type { Tokenizer } from "../models/tokenizer.ts";
 import type { Calibration, Losses } from "../plugins/kv/calibration.ts";
 import { kvCache } from "../plugins/kv_cache.ts";
 import { kvInt8 } from "../plugins/kv_int8.ts";
@@ -21,73 +22,98 @@ export interface CalibrateOptions {
   readonly open: (options: LoadOptions) => Promise<Engine>;
   /** Text to measure on; not one that is judged by later. */
   readonly text: string;
-  /** Tokens of it for the middle of K. Default 4096, or what the text has. */
+  /**
+   * Most tokens of it for the middle of K, in one run, so no more than the context.
+   * Default 4096. Middles of a short run mislead behind its end: what turns slowly
+   * seems to stand still in it.
+   */
   readonly tokens?: number;
   /** Whether losses are measured, a run for K and one for V of each layer. Default true. */
   readonly losses?: boolean;
-  /** Hears how many runs are done. */
-  readonly onRun?: (done: number, total: number) => void;
+  /** Hears what is measured and how much of it is done. */
+  readonly onProgress?: (what: string, done: number, total: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Tokens in a chunk, and chunks that losses are measured on. */
+/** Most tokens in a chunk, and chunks that losses are measured on. */
 const SIZE = 512, LOSS_CHUNKS = 2;
 
+/** Tokens in a block of the run that records K. */
+const BLOCK = 64;
+
 /**
- * Runs the text in exact precision.
+ * Records K as the model runs by default, and measures losses in exact precision.
  *
- * @throws {RangeError} for a text of less than one chunk of 512 tokens.
+ * @throws {RangeError} for a text, or `tokens`, of less than one block of 64, or where
+ * losses are measured, a text of less than one chunk: 512 tokens, or the context.
  */
 export async function calibrate(
   options: CalibrateOptions,
 ): Promise<Calibration> {
-  const { text, tokens = 4096, losses = true, onRun, signal } = options;
-  const recorder = new KeyRecorder();
-  let cut: readonly Chunk[] = [], model = "", layers = 0;
+  const { text, tokens = 4096, losses = true, onProgress, signal } = options;
+  const recorder = new KeyRecorder((done) =>
+    onProgress?.("middle of K", Math.min(done, ids.length), ids.length)
+  );
+  let ids: readonly number[] = [];
+  let chunks: readonly Chunk[] = [], model = "", values: readonly number[] = [];
+  let size = SIZE;
   {
-    // One block a step: nothing is rounded, whatever its size.
-    const layout = pagedAttention({ blockTokens: 64 });
-    await using engine = await open(options, [layout, recorder.plugin()]);
-    model = engine.plan.model.id;
-    layers = engine.spec.layers.length;
-    const most = Math.max(1, Math.ceil(tokens / SIZE));
-    cut = cutChunks(engine.tokenizer, text, SIZE, most).chunks;
-    const runs = cut.length + (losses ? 2 + 2 * layers : 0);
-    for (const [i, { ids }] of cut.entries()) {
-      const last = ids.length - 1;
-      await engine.eachLogits(ids, () => {}, { from: last, signal });
-      onRun?.(i + 1, runs);
-    }
+    await using engine = await options.open({
+      parallel: 1,
+      plugins: [pagedAttention({ blockTokens: BLOCK }), recorder.plugin()],
+    });
+    const { tokenizer, plan, spec, context } = engine;
+    model = plan.model.id;
+    values = spec.layers.map((l) => l.kvHeads * l.headDim);
+    size = Math.min(SIZE, context);
+    // Found now, not after the first run.
+    if (losses) chunks = cutChunks(tokenizer, text, size, LOSS_CHUNKS).chunks;
+    ids = wholeBlocks(tokenizer, text, Math.min(tokens, context));
+    await engine.eachLogits(ids, () => {}, { from: ids.length - 1, signal });
   }
   const made = {
     model,
-    tokens: cut.length * SIZE,
-    centre: recorder.centres(layers),
+    tokens: ids.length,
+    centre: recorder.centres(values.length),
   };
   if (!losses) return made;
-  const total = cut.length + 2 + 2 * layers;
-  let done = cut.length;
-  return {
-    ...made,
-    losses: await measure(
-      options,
-      cut.slice(0, LOSS_CHUNKS),
-      layers,
-      () => onRun?.(++done, total),
-    ),
-  };
+  return { ...made, losses: await measure(options, chunks, size, values) };
+}
+
+/** As many tokens of a text as fill blocks. */
+function wholeBlocks(
+  tokenizer: Pick<Tokenizer, "encode" | "addBos">,
+  text: string,
+  most: number,
+): readonly number[] {
+  const ids = tokenizer.encode(text, { bos: tokenizer.addBos });
+  const length = Math.floor(Math.min(most, ids.length) / BLOCK) * BLOCK;
+  if (length > 0) return ids.slice(0, length);
+  throw new RangeError(
+    `Cannot find the middle of K in ${
+      Math.min(most, ids.length)
+    } tokens: ${BLOCK} are wanted, and thousands are better`,
+  );
 }
 
 async function measure(
-  options: CalibrateOptions,
+  { open, onProgress, signal }: CalibrateOptions,
   chunks: readonly Chunk[],
-  layers: number,
-  onRun: () => void,
+  size: number,
+  values: readonly number[],
 ): Promise<Losses> {
-  const { signal } = options;
+  const total = 2 + 2 * values.length;
+  let done = 0;
+  const loaded = (...plugins: Plugin[]): Promise<Engine> =>
+    open({
+      precision: "exact",
+      context: size,
+      parallel: 1,
+      plugins: [pagedAttention(), ...plugins],
+    });
   const rows: Float32Array[][] = [];
   {
-    await using engine = await open(options, [pagedAttention()]);
+    await using engine = await loaded();
     for (const { ids, from } of chunks) {
       const held: Float32Array[] = [];
       await engine.eachLogits(ids.slice(0, -1), (_, logits) => {
@@ -95,34 +121,31 @@ async function measure(
       }, { from, signal });
       rows.push(held);
     }
-    onRun();
+    onProgress?.("losses", ++done, total);
   }
   const lossOf = async (plugin: Plugin): Promise<number> => {
-    await using engine = await open(options, [pagedAttention(), plugin]);
+    await using engine = await loaded(plugin);
     const divergence = new Divergence();
     for (const [i, { ids, from }] of chunks.entries()) {
       await engine.eachLogits(ids.slice(0, -1), (position, logits) => {
         divergence.add(rows[i]![position - from]!, logits, ids[position + 1]!);
       }, { from, signal });
     }
-    onRun();
-    return Math.max(0, divergence.report().kld.mean.value);
+    onProgress?.("losses", ++done, total);
+    const { value } = divergence.report().kld.mean;
+    if (Number.isFinite(value)) return Math.max(0, value);
+    throw new RangeError(
+      `Cannot measure losses with "${plugin.name}": logits of this model are no numbers on this text`,
+    );
   };
   const int8 = await lossOf(kvInt8());
   const int4: { k: number; v: number }[] = [];
-  for (let layer = 0; layer < layers; layer++) {
+  for (let layer = 0; layer < values.length; layer++) {
     // The other side in f16 is next to nothing here, where open blocks are f32.
     const only = { layers: [layer] };
     const k = await lossOf(kvCache({ k: "int4", v: "f16", ...only }));
     const v = await lossOf(kvCache({ k: "f16", v: "int4", ...only }));
     int4.push({ k, v });
   }
-  return { int4, int8 };
-}
-
-function open(
-  { open }: CalibrateOptions,
-  plugins: readonly Plugin[],
-): Promise<Engine> {
-  return open({ precision: "exact", context: SIZE, parallel: 1, plugins });
+  return { int4, int8, values };
 }

@@ -6,6 +6,7 @@
 import { spans } from "../core/explain.ts";
 import type { CachePlan } from "../core/plan.ts";
 import type { Plugin } from "../core/plugin.ts";
+import type { MaybePromise } from "../core/types.ts";
 import { kvCache, type KvFormat } from "../plugins/kv_cache.ts";
 import { pagedAttention } from "../plugins/paged_attention.ts";
 
@@ -25,16 +26,20 @@ export function plain(): Candidate {
   return { name: PLAIN, plugins: [pagedAttention()] };
 }
 
+/** The plugin for K as `k` and V as `v`. Throws a RangeError for unknown formats. */
+export type CodecFor = (k: string, v: string) => MaybePromise<Plugin>;
+
 /**
  * Reads a list like "none,int8,int8/int4": the format of both, or of K and of V. What
  * is in `base` comes with every one of them.
  *
  * @throws {RangeError} for an empty list, one twice, and formats that do not exist.
  */
-export function parseCandidates(
+export async function parseCandidates(
   list: string,
   base: readonly Plugin[] = plain().plugins,
-): readonly Candidate[] {
+  codecFor: CodecFor = byName,
+): Promise<readonly Candidate[]> {
   const names = list.split(",").map((name) => name.trim());
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) {
@@ -42,7 +47,7 @@ export function parseCandidates(
       `Cannot measure candidate "${twice}" twice: name each one once`,
     );
   }
-  return names.map((name) => {
+  return await Promise.all(names.map(async (name) => {
     if (name === PLAIN) return { name, plugins: base };
     const [k, v = k, ...more] = name.split("/");
     if (!k || !v || more.length > 0) {
@@ -50,9 +55,13 @@ export function parseCandidates(
         `Cannot measure candidate "${name}": a format, or one for K and one for V, is wanted, "int8" or "int8/int4"`,
       );
     }
-    const codec = kvCache({ k: k as KvFormat, v: v as KvFormat });
-    return { name, plugins: [...base, codec] };
-  });
+    return { name, plugins: [...base, await codecFor(k, v)] };
+  }));
+}
+
+/** See `kvCache()`, which knows what formats there are. */
+function byName(k: string, v: string): Plugin {
+  return kvCache({ k: k as KvFormat, v: v as KvFormat });
 }
 
 /**

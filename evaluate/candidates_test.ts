@@ -3,8 +3,8 @@ import type { CachePlan } from "../core/plan.ts";
 import { pagedAttention } from "../plugins/paged_attention.ts";
 import { formatOf, parseCandidates } from "./candidates.ts";
 
-Deno.test("parseCandidates() reads one format, one for K and one for V, and none", () => {
-  const all = parseCandidates("none, int8,int8/int4,fp4");
+Deno.test("parseCandidates() reads one format, one for K and one for V, and none", async () => {
+  const all = await parseCandidates("none, int8,int8/int4,fp4");
   assert.deepEqual(all.map((c) => c.name), [
     "none",
     "int8",
@@ -14,12 +14,28 @@ Deno.test("parseCandidates() reads one format, one for K and one for V, and none
   assert.deepEqual(all.map((c) => c.plugins.length), [1, 2, 2, 2]);
   assert.match(all[2]!.plugins[1]!.name, /^kv-cache int8h\/int4/);
   const base = [pagedAttention({ blockTokens: 32 })];
-  const [none, int8] = parseCandidates("none,int8", base);
+  const [none, int8] = await parseCandidates("none,int8", base);
   assert.deepEqual(none!.plugins, base);
   assert.equal(int8!.plugins[0], base[0]);
 });
 
-Deno.test("parseCandidates() refuses what is no list of formats", () => {
+Deno.test("parseCandidates() asks its caller for codecs where he has some", async () => {
+  const asked: string[][] = [];
+  const [none, auto, both] = await parseCandidates(
+    "none,auto,a/b",
+    [],
+    (...formats) => {
+      asked.push(formats);
+      return Promise.resolve({ name: formats.join(" "), setup() {} });
+    },
+  );
+  assert.deepEqual(asked, [["auto", "auto"], ["a", "b"]]);
+  assert.deepEqual(none!.plugins, []);
+  assert.equal(auto!.plugins[0]!.name, "auto auto");
+  assert.equal(both!.plugins[0]!.name, "a b");
+});
+
+Deno.test("parseCandidates() refuses what is no list of formats", async () => {
   const bad: [string, RegExp][] = [
     ["", /candidate ""/],
     ["int8,", /candidate ""/],
@@ -31,7 +47,7 @@ Deno.test("parseCandidates() refuses what is no list of formats", () => {
     ["int8, int8", /"int8" twice/],
   ];
   for (const [list, why] of bad) {
-    assert.throws(
+    await assert.rejects(
       () => parseCandidates(list),
       (e: Error) => e instanceof RangeError && why.test(e.message),
     );

@@ -23,7 +23,7 @@ async function withEngines(
   await withFile(tinyChat(), async (path) => {
     await using stack = new AsyncDisposableStack();
     await fn(async (list, chunk, backend = "wasm") => {
-      const [candidate] = parseCandidates(list);
+      const [candidate] = await parseCandidates(list);
       const { plugins } = candidate!;
       return stack.use(
         await load(path, {

@@ -101,22 +101,22 @@ export function buildHaystack(
     ? 0
     : Math.floor(sentences.length * random());
   const needle = `The pass key is ${key}. Remember it. ${key} is the pass key.`;
-  const build = (count: number): { prompt: number[]; all: number[] } => {
+  const encode = (text: string): number[] =>
+    tokenizer.encode(text, { bos: tokenizer.addBos });
+  const build = (count: number): string => {
     const hay = Array.from(
       { length: count },
       (_, i) => sentences[(first + i) % sentences.length]!,
     );
     hay.splice(placeOf(hay, depth), 0, needle);
-    const text = [INTRO, ...hay, QUESTION].join(" ");
-    const encode = (t: string): number[] =>
-      tokenizer.encode(t, { bos: tokenizer.addBos });
-    return { prompt: encode(text), all: encode(`${text} ${key}`) };
+    return [INTRO, ...hay, QUESTION].join(" ");
   };
-  const fits = (count: number): boolean => build(count).all.length <= tokens;
+  const whole = (text: string): number[] => encode(`${text} ${key}`);
+  const fits = (count: number): boolean => whole(build(count)).length <= tokens;
   if (!fits(1)) {
     throw new RangeError(
       `Cannot hide a key in ${tokens} tokens: ${
-        build(1).all.length
+        whole(build(1)).length
       } are wanted for one sentence of filler, pass a larger length`,
     );
   }
@@ -127,7 +127,7 @@ export function buildHaystack(
     if (fits(middle)) low = middle;
     else high = middle;
   }
-  const { prompt, all } = build(low);
+  const text = build(low), prompt = encode(text), all = whole(text);
   // A tokenizer may join the end of the question with the key.
   const same = prompt.findIndex((id, i) => id !== all[i]);
   const end = same < 0 ? prompt.length : same;

@@ -8,6 +8,7 @@ import { rawFloats } from "../core/defaults.ts";
 import { blockIndex } from "../core/reference/block_layout.ts";
 import type { Plugin } from "../core/plugin.ts";
 import type { BlockShape } from "../core/types.ts";
+import { finite } from "../plugins/kv/finite.ts";
 
 /** Least part of a dimension's energy that its mean must explain to be taken out. */
 const LEAST_SHARE = 0.5;
@@ -21,6 +22,12 @@ interface Sums {
 /** Collects K of full blocks while texts run. */
 export class KeyRecorder {
   readonly #layers = new Map<number, Sums>();
+  readonly #onTokens: ((count: number) => void) | undefined;
+
+  /** `onTokens` hears how many tokens of the first layer there were so far. */
+  constructor(onTokens?: (count: number) => void) {
+    this.#onTokens = onTokens;
+  }
 
   /** Hands itself every block that becomes full. */
   plugin(): Plugin {
@@ -68,7 +75,8 @@ export class KeyRecorder {
         for (let h = 0; h < kvHeads; h++) {
           const from = blockIndex(shape, l, 0, h, t), to = h * headDim;
           for (let d = 0; d < headDim; d++) {
-            const x = raw[from + d]!;
+            // As codecs take it.
+            const x = finite(raw[from + d]!);
             sums.values[to + d]! += x;
             sums.squares[to + d]! += x * x;
           }
@@ -76,6 +84,7 @@ export class KeyRecorder {
       }
       sums.count += tokens;
     }
+    if (layerIds!.includes(0)) this.#onTokens?.(this.#layers.get(0)!.count);
   }
 
   #sumsOf(layer: number, length: number): Sums {

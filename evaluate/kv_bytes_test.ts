@@ -34,7 +34,7 @@ Deno.test("kvBytes() gives what the model's heads take, open blocks left out", a
 
 Deno.test("kvBytes() of a codec is the plan's sealed bytes", async () => {
   await withFile(tinyChat(), async (path) => {
-    for (const { plugins } of parseCandidates("int8,int4,int8/int4")) {
+    for (const { plugins } of await parseCandidates("int8,int4,int8/int4")) {
       await using engine = await load(path, { threads: 1, plugins });
       const { perToken } = await kvBytes(engine, IDS);
       const { sealedBytes, shape } = engine.plan.groups[0]!;

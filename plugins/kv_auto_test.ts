@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { compilePlan } from "../core/plan.ts";
+import { type CachePlan, compilePlan } from "../core/plan.ts";
 import { PlanError } from "../core/plugin.ts";
 import type { AttendKernel } from "../core/slots.ts";
 import { FakeBackend } from "../core/testing/fake_backend.ts";
@@ -30,6 +30,7 @@ const MADE: Calibration = {
       { k: 1e-2, v: 5e-4 },
       { k: 1e-4, v: 1e-4 },
     ],
+    values: [64, 64, 64, 64],
   },
 };
 
@@ -48,15 +49,23 @@ class AnyBackend extends FakeBackend {
   }
 }
 
-async function planned(
+async function planOf(
   divergence: number,
   calibration = MADE,
-): Promise<string[]> {
+): Promise<CachePlan> {
   const { plan } = await compilePlan({
     model: MODEL,
     backend: new AnyBackend(),
     plugins: [kvAuto({ calibration, divergence })],
   });
+  return plan;
+}
+
+async function planned(
+  divergence: number,
+  calibration = MADE,
+): Promise<string[]> {
+  const plan = await planOf(divergence, calibration);
   return MODEL.layers.map(({ layer }) =>
     plan.groups.find((g) => g.layers.includes(layer))!.codec.id
   );
@@ -82,6 +91,29 @@ Deno.test("kvAuto() leaves layers as they are that even 8 bits are too few for",
   assert.ok(rest.every((id) => id !== "raw"), rest.join());
 });
 
+Deno.test("kvAuto() says in the plan what each layer got, and what that costs", async () => {
+  const text = (await planOf(2e-3)).explain();
+  // 5e-4 + 5e-4 + 1e-4 + 1e-4, and of 1e-4 the share 0.13 / 0.1312 for 8 bits.
+  assert.match(text, /^plugins: "kv-auto 0\.002, predicted 0\.0013"$/m);
+  assert.match(
+    text,
+    /^group 1: layers 1,.*\n.*\n.*"int4c\/int8" sealed, fused/m,
+  );
+  assert.match(text, /codec: "kv-auto 0\.002, predicted 0\.0013"/);
+  assert.match(
+    (await planOf(0)).explain(),
+    /"kv-auto 0, nothing coded keeps to it"/,
+  );
+});
+
+Deno.test("kvAuto() is the same for the same calibration, and has 0.002 as its default", async () => {
+  const [one, two] = [await planOf(2e-3), await planOf(2e-3)];
+  assert.equal(one.fingerprint, two.fingerprint);
+  assert.equal(one.explain(), two.explain());
+  const { name } = kvAuto({ calibration: MADE });
+  assert.equal(name, kvAuto({ calibration: MADE, divergence: 2e-3 }).name);
+});
+
 Deno.test("kvAuto() refuses what it cannot choose by", async () => {
   const { losses: _, ...none } = MADE;
   assert.throws(() => kvAuto({ calibration: none }), {
@@ -103,9 +135,13 @@ Deno.test("kvAuto() refuses what it cannot choose by", async () => {
     { ...MADE, model: "others" },
     /of model "others": the model here is "weights"/,
   );
-  const int4 = MADE.losses!.int4.slice(1);
+  const { losses } = MADE, int4 = losses!.int4.slice(1);
   await refused(
-    { ...MADE, losses: { int8: 0, int4 } },
+    { ...MADE, losses: { int8: 0, int4, values: [64, 64, 64] } },
     /losses of 3 layers, not 4/,
+  );
+  await refused(
+    { ...MADE, losses: { ...losses!, values: [64, 64, 128, 64] } },
+    /losses of 128 values in layer 2, not of 1 heads of 64/,
   );
 });

@@ -26,6 +26,8 @@ export interface Calibration {
 export interface Losses {
   /** Of one layer's K or V alone in 4 bits, by layer. */
   readonly int4: readonly { readonly k: number; readonly v: number }[];
+  /** Values of a token's K, as many as of its V, by layer. */
+  readonly values: readonly number[];
   /** Of all K and V in 8 bits. */
   readonly int8: number;
 }
@@ -33,10 +35,14 @@ export interface Losses {
 const KIND = "quire-calibration";
 const VERSION = 1;
 
-/** A calibration as JSON; vectors are base64 of f32, lower byte first. */
+/**
+ * A calibration as JSON; vectors are base64 of f32, lower byte first.
+ *
+ * @throws {TypeError} for numbers that `parseCalibration()` would refuse.
+ */
 export function formatCalibration(calibration: Calibration): string {
   const { model, tokens, centre, losses } = calibration;
-  return JSON.stringify({
+  const text = JSON.stringify({
     kind: KIND,
     version: VERSION,
     model,
@@ -46,6 +52,8 @@ export function formatCalibration(calibration: Calibration): string {
     ),
     ...(losses ? { losses } : {}),
   });
+  parseCalibration(text, "to be written");
+  return text;
 }
 
 /**
@@ -110,6 +118,13 @@ export function checkCalibration(
     );
   }
   for (const [i, { kvHeads, headDim }] of shape.layers.entries()) {
+    const values = losses?.values[i] ?? kvHeads * headDim;
+    if (values === kvHeads * headDim) continue;
+    refuseIt(
+      `it has losses of ${values} values in layer ${i}, not of ${kvHeads} heads of ${headDim}`,
+    );
+  }
+  for (const [i, { kvHeads, headDim }] of shape.layers.entries()) {
     const { length } = centre[i]!;
     if (length !== 0 && length !== kvHeads * headDim) {
       refuseIt(
@@ -136,11 +151,22 @@ function entries(text: string, file: string): Record<string, unknown> {
 
 /** Losses are small numbers, none of them below 0 or without an end. */
 function lossesOf(value: unknown, file: string): Losses {
-  const { int4, int8 } = (value ?? {}) as Partial<Losses>;
+  const { int4, int8, values } = (value ?? {}) as Partial<Losses>;
   const isLoss = (x: unknown): x is number =>
     typeof x === "number" && x >= 0 && x < Infinity;
-  if (!Array.isArray(int4) || !isLoss(int8)) {
+  if (!Array.isArray(int4) || !isLoss(int8) || !Array.isArray(values)) {
     refuse(file, `"losses" are not those of layers: ${quote(value)}`);
+  }
+  const none = (values as unknown[]).find((n) =>
+    !(Number.isSafeInteger(n) && n as number > 0)
+  );
+  if (none !== undefined || values!.length !== int4!.length) {
+    refuse(
+      file,
+      `"losses" are not of so many values in each of ${int4!.length} layers: ${
+        quote(values)
+      }`,
+    );
   }
   return {
     int4: (int4 as { k?: unknown; v?: unknown }[]).map((loss, layer) => {
@@ -149,6 +175,7 @@ function lossesOf(value: unknown, file: string): Losses {
       return refuse(file, `"losses" of layer ${layer} are ${quote(loss)}`);
     }),
     int8: int8 as number,
+    values: values as number[],
   };
 }
 

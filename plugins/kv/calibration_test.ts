@@ -3,6 +3,7 @@ import {
   type Calibration,
   checkCalibration,
   formatCalibration,
+  type Losses,
   parseCalibration,
 } from "./calibration.ts";
 import { normal } from "./testing/part_suite.ts";
@@ -11,6 +12,12 @@ const MADE: Calibration = {
   model: "abc",
   tokens: 4096,
   centre: [normal(64), new Float32Array(0), normal(32, 2)],
+};
+
+const LOSSES: Losses = {
+  int4: [{ k: 0.1, v: 0 }, { k: 1e-30, v: 1 / 3 }, { k: 2, v: 3 }],
+  int8: 1e-4,
+  values: [64, 8, 32],
 };
 
 const SHAPE = {
@@ -35,6 +42,64 @@ Deno.test("parseCalibration() gives back what formatCalibration() wrote, bit by 
     centre: [normal(66).slice(1, 65), ...MADE.centre.slice(1)],
   });
   assert.match(text, /^\{"kind":"quire-calibration","version":1,/);
+});
+
+Deno.test("parseCalibration() gives back losses as they were", () => {
+  const made = { ...MADE, losses: LOSSES };
+  assert.deepEqual(parseCalibration(formatCalibration(made)), made);
+  assert.ok(!("losses" in parseCalibration(formatCalibration(MADE))));
+});
+
+Deno.test("formatCalibration() writes nothing that cannot be read", () => {
+  const cases: readonly Partial<Calibration>[] = [
+    { losses: { ...LOSSES, int8: NaN } },
+    { losses: { ...LOSSES, int8: Infinity } },
+    { centre: [new Float32Array([NaN])] },
+    { tokens: 0 },
+    { model: "" },
+  ];
+  for (const change of cases) {
+    assert.throws(
+      () => formatCalibration({ ...MADE, ...change }),
+      {
+        name: "TypeError",
+        message: /^Cannot read calibration "to be written"/,
+      },
+    );
+  }
+});
+
+Deno.test("parseCalibration() refuses losses that are none", () => {
+  const good = JSON.parse(formatCalibration({ ...MADE, losses: LOSSES }));
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    [null, /"losses" are not those of layers: null/],
+    [[], /"losses" are not those of layers: \[\]/],
+    [{ ...LOSSES, int8: -1 }, /"losses" are not those/],
+    [{ ...LOSSES, int8: null }, /"losses" are not those/],
+    [{ ...LOSSES, int4: 3 }, /"losses" are not those/],
+    [{ ...LOSSES, int4: [null, {}, {}] }, /"losses" of layer 0 are null/],
+    [
+      { ...LOSSES, int4: [LOSSES.int4[0], { k: 1, v: "2" }, LOSSES.int4[2]] },
+      /"losses" of layer 1 are \{"k":1,"v":"2"\}/,
+    ],
+    [{ ...LOSSES, values: undefined }, /"losses" are not those/],
+    [{ ...LOSSES, values: [64, 8] }, /so many values in each of 3 layers/],
+    [{ ...LOSSES, values: [64, 0, 32] }, /so many values/],
+    [{ ...LOSSES, values: [64, 1.5, 32] }, /so many values/],
+  ];
+  for (const [losses, wanted] of cases) {
+    assert.throws(
+      () => parseCalibration(JSON.stringify({ ...good, losses }), "x.json"),
+      (e: unknown) => e instanceof TypeError && wanted.test(e.message),
+      `${wanted}`,
+    );
+  }
+  // JSON has no NaN and no Infinity; a number too large becomes one.
+  const text = JSON.stringify({ ...good, losses: LOSSES });
+  assert.throws(
+    () => parseCalibration(text.replace('"int8":0.0001', '"int8":1e999')),
+    /"losses" are not those/,
+  );
 });
 
 Deno.test("parseCalibration() reads f32, lower byte first", () => {
@@ -89,6 +154,7 @@ Deno.test("parseCalibration() of anything else names the file and what is wrong"
 
 Deno.test("checkCalibration() takes the model's own, and layers that are left alone", () => {
   checkCalibration(MADE, SHAPE);
+  checkCalibration({ ...MADE, losses: LOSSES }, SHAPE);
   checkCalibration(parseCalibration(formatCalibration(MADE)), SHAPE);
 });
 
@@ -107,6 +173,14 @@ Deno.test("checkCalibration() of another model, other layers or no numbers says 
     [
       { centre: [new Float32Array(64).fill(1e9), ...MADE.centre.slice(1)] },
       /it has 1000000000 in layer 0/,
+    ],
+    [
+      { losses: { ...LOSSES, int4: LOSSES.int4.slice(1) } },
+      /it has losses of 2 layers, not 3, calibrate/,
+    ],
+    [
+      { losses: { ...LOSSES, values: [64, 8, 64] } },
+      /losses of 64 values in layer 2, not of 4 heads of 8/,
     ],
   ];
   for (const [change, wanted] of cases) {

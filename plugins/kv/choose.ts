@@ -9,7 +9,6 @@
  *
  * @module
  */
-import type { LayerShape } from "../../core/types.ts";
 import type { Losses } from "./calibration.ts";
 
 /** Formats of one layer; "raw": it is left as it is. */
@@ -43,15 +42,14 @@ interface Option {
  * which costs nothing.
  */
 export function chooseFormats(
-  { int4, int8 }: Losses,
-  shapes: readonly LayerShape[],
+  { int4, int8, values: sizes }: Losses,
   divergence: number,
 ): Choice {
   const all = int4.reduce((sum, { k, v }) => sum + k + v, 0);
   const share = (loss: number): number =>
     all > 0 ? int8 * loss / all : int8 / (2 * int4.length);
   const perLayer = int4.map(({ k, v }, i): readonly Option[] => {
-    const { kvHeads, headDim } = shapes[i]!, values = kvHeads * headDim;
+    const values = sizes[i]!;
     const sides = (loss: number) =>
       [["int8", share(loss)], ["int4", loss]] as const;
     const coded = sides(k).flatMap(([kf, kl]) =>
