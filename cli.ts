@@ -1,5 +1,5 @@
 /**
- * The command line: `quire chat | run | pull | inspect | bench`.
+ * The command line: `quire chat | run | pull | inspect | bench | eval | calibrate`.
  *
  * @module
  */
