@@ -5,6 +5,7 @@
  * @module
  */
 import type { BlockShape } from "../core/types.ts";
+import { f32 } from "./records.ts";
 
 /** Kinds of coded pieces, as `assembly/sealed.ts` numbers them. */
 export const PIECE_KIND = {
@@ -138,6 +139,40 @@ export function headBytes(format: SealedFormat, shape: BlockShape): number {
 function groupOf(dim: number): number {
   const group = dim / Math.ceil(dim / 64);
   return group % 8 === 0 ? group : dim;
+}
+
+/** Where a layer's sealed blocks are, and how they are read. */
+export interface SealedPlace {
+  /** Block table of the sealed forms. */
+  readonly table: number;
+  /** Bytes from a block to the layer's part. */
+  readonly layer: number;
+  /** Positions whose V is summed with weights of one scale. */
+  readonly run: number;
+  /** Bytes of an open value: 2 or 4. */
+  readonly size: number;
+  /** Address of what was taken from every key; 0 for nothing. */
+  readonly centre: number;
+}
+
+/** What of a value is missing where f16 is read by its bits. */
+const HALF_UNIT = 2 ** -112;
+
+/** The words of a Sealed in memory, in the order of its class. */
+export function sealedWords(
+  format: SealedFormat,
+  shape: BlockShape,
+  { table, layer, run, size, centre }: SealedPlace,
+): readonly number[] {
+  const { k, v } = format;
+  return [
+    ...[table, layer, headBytes(format, shape)],
+    keyBytes(k, shape.tokens, shape.headDim),
+    ...[PIECE_KIND[k.kind], PIECE_KIND[v.kind]],
+    (k.rotated ? SEALED_FLAG.rotateK : 0) |
+    (v.rotated ? SEALED_FLAG.rotateV : 0),
+    ...[run, f32(size === 2 ? HALF_UNIT : 1), centre],
+  ];
 }
 
 function whole(bytes: number): number {

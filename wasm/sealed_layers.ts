@@ -4,21 +4,15 @@
  * @module
  */
 import type { BoundGroup } from "../core/backend.ts";
-import { f32 } from "./records.ts";
 import type { PlaceParts } from "./places.ts";
 import type { Places } from "./program.ts";
 import {
   headBytes,
-  keyBytes,
-  PIECE_KIND,
   SEALED_BYTES,
-  SEALED_FLAG,
   sealedFormat,
+  sealedWords,
 } from "./sealed.ts";
 import { SPLIT } from "./space.ts";
-
-/** What of a value is missing where f16 is read by its bits. */
-const HALF_UNIT = 2 ** -112;
 
 /** Writes a Sealed for each layer whose group is; `size` is of an open value. */
 export function placeSealed(
@@ -33,10 +27,8 @@ export function placeSealed(
     if (format === undefined) {
       throw new TypeError(`Cannot bind blocks of "${fused.id}": no kernel`);
     }
-    const { kvHeads, headDim, tokens } = shape;
+    const { kvHeads, tokens } = shape;
     const head = headBytes(format, shape);
-    const flags = (format.k.rotated ? SEALED_FLAG.rotateK : 0) |
-      (format.v.rotated ? SEALED_FLAG.rotateV : 0);
     layers.forEach((layer, i) => {
       const values = fused.centre?.(layer);
       let centre = 0;
@@ -45,18 +37,13 @@ export function placeSealed(
         memory.f32(centre, values.length).set(values);
       }
       memory.i32(places.sealedLayers + layer * SEALED_BYTES, SEALED_BYTES / 4)
-        .set([
-          places.sealed[g]!,
-          i * kvHeads * head,
-          head,
-          keyBytes(format.k, tokens, headDim),
-          PIECE_KIND[format.k.kind],
-          PIECE_KIND[format.v.kind],
-          flags,
-          sight?.full ? SPLIT : tokens,
-          f32(size === 2 ? HALF_UNIT : 1),
+        .set(sealedWords(format, shape, {
+          table: places.sealed[g]!,
+          layer: i * kvHeads * head,
+          run: sight?.full ? SPLIT : tokens,
+          size,
           centre,
-        ]);
+        }));
     });
   });
 }

@@ -2,7 +2,7 @@
 // them. One unit is the K or the V piece of one head of one block.
 import { sealedAt } from "./attention";
 import { headerOf, tileOf } from "./coded_scores";
-import { HALF_SCALE, spread8, toHalves } from "./lanes";
+import { HALF_SCALE, max4, spread8, toHalves } from "./lanes";
 import { sealK4, sealV4 } from "./seal4";
 import { rotateQuads, rotateRow } from "./rotate";
 import { HALF, INT8, ROTATE_K, ROTATE_V, Sealed } from "./sealed";
@@ -160,7 +160,7 @@ function values8(x: usize, dim: i32, out: usize, line: usize, scales: usize): vo
     a = f32x4.max(a, f32x4.abs(v128.load(p)));
     b = f32x4.max(b, f32x4.abs(v128.load(p + row)));
   }
-  const s = toScale(top(a) / 127), t = toScale(top(b) / 127);
+  const s = toScale(max4(a) / 127), t = toScale(max4(b) / 127);
   store<u16>(scales, s);
   store<u16>(scales, t, 2);
   const k = inverse(f32x4.splat(reinterpret<f32>(s << 16)));
@@ -176,13 +176,6 @@ function values8(x: usize, dim: i32, out: usize, line: usize, scales: usize): vo
     );
     v128.store(out, v128.or(v128.and(even, low), i16x8.shl(odd, 8)));
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function top(v: v128): f32 {
-  const t = f32x4.max(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
-  return max(f32x4.extract_lane(t, 0), f32x4.extract_lane(t, 1));
 }
 
 function toHalfRun(x: usize, n: i32, out: usize): void {

@@ -6,16 +6,9 @@
 import { toF16Bits } from "../../core/f16.ts";
 import type { Codec } from "../../core/slots.ts";
 import type { BlockShape } from "../../core/types.ts";
-import { f32, KIND, Records } from "../records.ts";
-import {
-  headBytes,
-  keyBytes,
-  PIECE_KIND,
-  SEALED_BYTES,
-  SEALED_FLAG,
-  sealedFormat,
-} from "../sealed.ts";
-import { extentOf } from "../space.ts";
+import { KIND, Records } from "../records.ts";
+import { headBytes, sealedFormat, sealedWords } from "../sealed.ts";
+import { extentOf, SPLIT } from "../space.ts";
 import type { Kernels } from "./kernels.ts";
 
 /** A sequence of which every position has K and V. */
@@ -72,23 +65,13 @@ export function sealAndAttend(k: Kernels, layer: Layer, rows: Rows): Found {
   );
   const centre = codec.centre?.(shape.layerIds?.[0] ?? 0);
   const table = k.put(Int32Array.from(open));
-  const unit = size === 2 ? 2 ** -112 : 1;
-  const about = k.put(Int32Array.from([
-    k.put(Int32Array.from(sealed)),
-    0,
-    headBytes(format, shape),
-    keyBytes(format.k, tokens, dim),
-    PIECE_KIND[format.k.kind],
-    PIECE_KIND[format.v.kind],
-    (format.k.rotated ? SEALED_FLAG.rotateK : 0) |
-    (format.v.rotated ? SEALED_FLAG.rotateV : 0),
-    rows.full ? 256 : tokens,
-    f32(unit),
-    centre === undefined ? 0 : k.put(centre),
-    0,
-    0,
-  ]));
-  if (SEALED_BYTES !== 48) throw new Error("the record has changed");
+  const about = k.put(Int32Array.from(sealedWords(format, shape, {
+    table: k.put(Int32Array.from(sealed)),
+    layer: 0,
+    run: rows.full ? SPLIT : tokens,
+    size,
+    centre: centre === undefined ? 0 : k.put(centre),
+  })));
   const count = (n: number): number => k.put(Int32Array.of(n));
   const each = (n: number, value: (i: number) => number): number =>
     k.put(Int32Array.from({ length: n }, (_, i) => value(i)));
