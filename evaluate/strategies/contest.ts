@@ -36,17 +36,30 @@ export interface Contestant {
 /** Who takes part: a name and its plugins. */
 export type Entrant = readonly [name: string, plugins: readonly Plugin[]];
 
-/** Loads all of them, for `engines` to close, and times them round by round. */
+/** Who took part, and in what. */
+export interface Contest {
+  readonly all: readonly Contestant[];
+  /** What fits the context. */
+  readonly timed: readonly Timed[];
+  readonly context: number;
+}
+
+/**
+ * Loads all entrants, for `engines` to close, and times them round by round, in as
+ * much of `what` as the model's context has room for.
+ */
 export async function contest(
-  { model, threads, rounds }: StrategyOptions,
-  entrants: readonly Entrant[],
-  context: number,
-  timed: readonly Timed[],
+  options: StrategyOptions,
+  entrants: (context: number) => readonly Entrant[],
+  what: readonly Timed[],
   engines: AsyncDisposableStack,
   tell: (line: string) => void,
-): Promise<readonly Contestant[]> {
+): Promise<Contest> {
+  const { model, threads, rounds } = options;
+  const context = await contextOf(options);
+  const timed = what.filter((t) => t.prompt + t.make <= context);
   const all: Contestant[] = [];
-  for (const [name, plugins] of entrants) {
+  for (const [name, plugins] of entrants(context)) {
     const how = { threads, context, plugins };
     const engine = engines.use(await load(model, how));
     const prompt = promptsOf(engine, 1);
@@ -62,11 +75,11 @@ export async function contest(
     }
     tell(`round ${r + 1} of ${rounds}`);
   }
-  return all;
+  return { all, timed, context };
 }
 
 /** Longest sequence that the model is loaded for by itself, whole blocks of 8. */
-export async function contextOf(
+async function contextOf(
   { model, threads }: StrategyOptions,
 ): Promise<number> {
   await using engine = await load(model, { threads });

@@ -12,7 +12,6 @@ import {
   type Contestant,
   contestFigures,
   contestTable,
-  contextOf,
   type Entrant,
   type Timed,
 } from "./contest.ts";
@@ -42,13 +41,10 @@ export async function kvReport(
   tell: (line: string) => void,
 ): Promise<Report> {
   await using engines = new AsyncDisposableStack();
-  const context = await contextOf(options);
-  const timed = TIMED.filter((t) => t.prompt + t.make <= context);
-  const all = await contest(
+  const { all, timed, context } = await contest(
     options,
-    [["f16", [pagedAttention()]], ...FORMATS.map(entrant)],
-    context,
-    timed,
+    () => [["f16", [pagedAttention()]], ...FORMATS.map(entrant)],
+    TIMED,
     engines,
     tell,
   );

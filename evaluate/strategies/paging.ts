@@ -10,7 +10,6 @@ import {
   type Contestant,
   contestFigures,
   contestTable,
-  contextOf,
   type Entrant,
   reached,
   type Timed,
@@ -37,13 +36,10 @@ export async function pagingReport(
   tell: (line: string) => void,
 ): Promise<Report> {
   await using engines = new AsyncDisposableStack();
-  const context = await contextOf(options);
-  const timed = TIMED.filter((t) => t.prompt + t.make <= context);
-  const all = await contest(
+  const { all, timed } = await contest(
     options,
-    layouts(context),
-    context,
-    timed,
+    layouts,
+    TIMED,
     engines,
     tell,
   );
