@@ -117,6 +117,50 @@ export interface Tier {
   ): MaybePromise<"ok" | "lost">;
   /** Forgets a block; nothing happens when it has none. */
   drop(block: BlockId): void;
+  /**
+   * Fills `out` with the bytes of a block from `at` on. With it, sequences whose
+   * blocks do not fit on the device at once are read from here while a step runs.
+   */
+  slice?(
+    block: BlockId,
+    at: number,
+    out: Uint8Array,
+  ): MaybePromise<"ok" | "lost">;
+  /** Blocks that can be found again by what they hold; absent: none can. */
+  readonly content?: ContentStore;
+}
+
+/** A tier's blocks by their content keys, which say everything the bytes depend on. */
+export interface ContentStore {
+  /**
+   * When a block is given to it: as soon as it is full, so that others can find it
+   * whatever becomes of this engine; or when the device gives it up.
+   */
+  readonly when: "full" | "leaving";
+  /**
+   * Keeps a block; `bytes` are the store's own from now on. It makes room by
+   * forgetting others, and may forget this one. A key that it has already is left
+   * as it is.
+   */
+  keep(key: string, bytes: Uint8Array, about: Sought): MaybePromise<void>;
+  /** Which of `keys` are there: 1 or 0 for each, in one look however many they are. */
+  find(keys: readonly string[], about: Sought): MaybePromise<Uint8Array>;
+  /** Fills `out` with a block's bytes; "lost" when they are not there, or not whole. */
+  read(
+    key: string,
+    out: Uint8Array,
+    about: Sought,
+  ): MaybePromise<"ok" | "lost">;
+}
+
+/** Whose blocks a `ContentStore` is asked for, and what they are worth. */
+export interface Sought {
+  /** Of the request; part of the keys already, for stores that want to see it. */
+  readonly salt: string;
+  /** Positions that need not be computed where all of it is there. */
+  readonly tokens: number;
+  /** The plan's fingerprint, likewise part of the keys. */
+  readonly fingerprint: string;
 }
 
 /** What an index is told of a block beside its key. Holds during the call only. */
