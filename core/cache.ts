@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { adopt, loadSeconds, noteUse } from "./adopt.ts";
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
@@ -18,12 +19,20 @@ import { requireCarried } from "./carried.ts";
 import { forkedBytes, growthBytes, peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import { findPrefix } from "./prefix.ts";
+import { findPrefix, missingKeys, type PrefixPlaces } from "./prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
-import { comeBack, land, ownBytes, swapOut } from "./swap.ts";
+import {
+  comeBack,
+  isAway,
+  isComing,
+  land,
+  ownBytes,
+  summon,
+  swapOut,
+} from "./swap.ts";
 import type { CacheEvent, Miss, MissReason } from "./slots.ts";
-import type { BlockId, BlockShape, MaybePromise, SeqId } from "./types.ts";
+import type { BlockShape, MaybePromise, SeqId } from "./types.ts";
 import { unusedBytes } from "./unused.ts";
 
 /** What a cache is made of. */
@@ -42,10 +51,15 @@ export interface CacheOptions {
   readonly slack?: number;
 }
 
+/** What a position is taken to cost until steps were timed. */
+const ROW_SECONDS = 0.002;
+
 /** How a sequence is opened. */
 export interface OpenOptions {
   /** Default true; false starts it empty. */
   readonly reuse?: boolean;
+  /** Default true; false finds only what is on the device. */
+  readonly tiers?: boolean;
   /** Sequences of different salts share nothing by content. Default "". */
   readonly salt?: string;
   /** What its blocks are worth to an index that looks at it. Default 0. */
@@ -80,7 +94,11 @@ export class KVCache {
   #ids = 0;
   #hits = 0;
   #hitTokens = 0;
+  #fetchedTokens = 0;
+  #declined = 0;
   #forks = 0;
+  /** Seconds that computing one position takes, about: what loading is weighed against. */
+  rowSeconds = ROW_SECONDS;
   readonly #misses: Record<MissReason, number> = {
     short: 0,
     differs: 0,
@@ -115,37 +133,56 @@ export class KVCache {
    * token.
    */
   open(prompt: ArrayLike<number>, options: OpenOptions = {}): Opened {
-    const { reuse = true, salt = "", priority = 0 } = options;
-    const { groups, index } = this.plan;
-    if (index === undefined || !reuse) {
-      const reason = index === undefined ? "off" : "unwanted";
+    const { reuse = true, tiers = true, salt = "", priority = 0 } = options;
+    const places = reuse ? this.#findable() : undefined;
+    if (places === undefined) {
+      const reason = reuse ? "off" : "unwanted";
       const s = this.#fresh(salt, priority);
       return this.#missed(s, { reason, position: 0, block: 0, group: 0 });
     }
-    const { chains } = this.#steps;
-    const hit = findPrefix(prompt, salt, groups, chains, this.#store, index);
+    const hit = findPrefix(prompt, salt, places, !tiers);
     const s = this.#fresh(salt, priority);
     if (hit.length === 0) return this.#missed(s, hit.miss);
-    for (const [g, table] of s.tables.entries()) {
-      for (const id of hit.blocks[g]!) {
-        if (id !== 0) this.#store.retain(id);
-        table.push(id);
-      }
-      table.count = table.pending;
-      table.pending = 0;
-      table.hashed = table.count;
-      table.digest.set(hit.digests[g]!);
-      table.slide(hit.length);
-      for (let b = 0; b < table.count && index.use !== undefined; b++) {
-        if (table.ids[b] !== 0) index.use(table.ids[b] as BlockId, priority);
+    let wanted = hit.length;
+    if (wanted > hit.here) {
+      const saved = (wanted - hit.here) * this.rowSeconds;
+      if (loadSeconds(hit, places) >= saved) {
+        wanted = hit.here;
+        this.#declined++;
       }
     }
-    s.write(prompt, 0, hit.length, 0);
-    s.length = hit.length;
-    this.#hits++;
-    this.#hitTokens += hit.length;
-    this.emit({ type: "hit", seq: s.id, tokens: hit.length });
+    const length = adopt(s, hit, wanted, prompt, places);
+    noteUse(s, this.plan);
+    s.write(prompt, 0, length, 0);
+    s.length = length;
+    if (length > 0) {
+      this.#hits++;
+      this.#hitTokens += length;
+      this.#fetchedTokens += Math.max(0, length - hit.here);
+      this.emit({ type: "hit", seq: s.id, tokens: length });
+    }
     return this.#missed(s, hit.miss);
+  }
+
+  /**
+   * Asks tiers that cannot answer at once what they have of a prompt, so that `open()`
+   * finds it. Undefined where there is nobody to ask; never rejects.
+   */
+  seek(prompt: ArrayLike<number>, salt = ""): Promise<unknown> | undefined {
+    const places = this.#findable(), { contents } = this.#store;
+    if (places === undefined || !contents.any) return undefined;
+    const asked = missingKeys(prompt, salt, places).map((keys, g) =>
+      keys.length === 0
+        ? undefined
+        : contents.seek(keys, salt, this.plan.groups[g]!.shape.tokens)
+    ).filter((p) => p !== undefined);
+    return asked.length === 0 ? undefined : Promise.all(asked);
+  }
+
+  #findable(): PrefixPlaces | undefined {
+    const { groups, index } = this.plan, store = this.#store;
+    if (index === undefined) return undefined;
+    return { groups, index, store, chains: this.#steps.chains };
   }
 
   /** Changes whenever `sharedBytes()` may. */
@@ -155,22 +192,13 @@ export class KVCache {
 
   /** Bytes of the blocks that `open()` would find in use by others. */
   sharedBytes(prompt: ArrayLike<number>, salt: string): number {
-    const { groups, index } = this.plan, store = this.#store;
-    if (index === undefined) return 0;
-    const { chains } = this.#steps;
-    const { blocks } = findPrefix(
-      prompt,
-      salt,
-      groups,
-      chains,
-      store,
-      index,
-      false,
-    );
+    const places = this.#findable(), store = this.#store;
+    if (places === undefined) return 0;
+    const { blocks } = findPrefix(prompt, salt, places, true);
     let bytes = 0;
     for (const ids of blocks) {
       for (const id of ids) {
-        if (id !== 0 && store.refs(id) > 0) bytes += store.blockBytes(id);
+        if (id > 0 && store.refs(id) > 0) bytes += store.blockBytes(id);
       }
     }
     return bytes;
@@ -223,6 +251,16 @@ export class KVCache {
     return comeBack(this.#free(seq, "bring back"), this.#store);
   }
 
+  /** Begins to bring what is away of a sequence; `load()` waits for it. */
+  summon(seq: SeqId): void {
+    summon(this.#get(seq), this.#store);
+  }
+
+  /** Whether bytes of a sequence are on their way, so that `load()` would wait. */
+  isComing(seq: SeqId): boolean {
+    return isComing(this.#get(seq), this.#store);
+  }
+
   /**
    * Seconds to move what only this sequence uses down and up again, by what moves
    * took so far; Infinity where no tier has room for it.
@@ -232,7 +270,7 @@ export class KVCache {
     const bytes = ownBytes(s, this.#store);
     const { tiers } = this.#store;
     return this.plan.tiers.length > 0
-      ? 2 * bytes * tiers.secondsPerByte
+      ? 2 * bytes * tiers.secondsPerByte()
       : Infinity;
   }
 
@@ -290,7 +328,7 @@ export class KVCache {
   canFork(seq: SeqId, length: number): boolean {
     const s = this.#get(seq);
     return Number.isInteger(length) && length >= 0 && length <= s.length &&
-      s.away === 0 &&
+      !isAway(s, this.#store) &&
       s.tables.every((t) => t.sees(length) && !t.isFinalAt(length));
   }
 
@@ -314,7 +352,7 @@ export class KVCache {
    */
   trim(seq: SeqId, length: number): void {
     const s = this.#free(seq, "trim");
-    if (s.away > 0) {
+    if (isAway(s, this.#store)) {
       throw new TypeError(
         `Cannot trim sequence ${seq}: it was swapped out; bring it back first`,
       );
@@ -447,6 +485,8 @@ export class KVCache {
       hits: this.#hits,
       misses: { ...this.#misses },
       hitTokens: this.#hitTokens,
+      fetchedTokens: this.#fetchedTokens,
+      declined: this.#declined,
       forks: this.#forks,
       copies: store.copies,
       evictions: store.evictions,

@@ -38,6 +38,10 @@ export class RequestState {
   foundAt = -1;
   /** Its next token is not known yet; it rests. */
   held = false;
+  /** Some of its blocks are on their way to the device; it need not run before. */
+  coming = false;
+  /** How often tiers have lost blocks of it. */
+  losses = 0;
   /** Requests with the same prompt, itself among them; alone where undefined. */
   family: RequestState[] | undefined;
   /** What was there when it first began, and why not more. */

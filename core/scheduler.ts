@@ -221,7 +221,11 @@ export class Scheduler {
       if (admits) this.#admit();
       admits = false;
       const plan = this.#plan;
+      this.#arrive(false);
       plan.choose(this.#running, chunk, guesses);
+      if (plan.count === 0 && this.#arrive(true)) {
+        plan.choose(this.#running, chunk, guesses);
+      }
       if (plan.count === 0) {
         // All that run rest. They give way where somebody waits for their room.
         const resting = this.#running.at(-1);
@@ -248,6 +252,20 @@ export class Scheduler {
         admits = true;
       }
     }
+  }
+
+  /**
+   * Lets requests run whose blocks have come; `all`: also those that wait for them,
+   * as `load()` will. Whether there were any.
+   */
+  #arrive(all: boolean): boolean {
+    let any = false;
+    for (const s of this.#running) {
+      if (!s.coming) continue;
+      s.coming = !all && this.#cache.isComing(s.seq!);
+      any ||= !s.coming;
+    }
+    return any;
   }
 
   #somebodyWaits(): boolean {
@@ -366,6 +384,7 @@ export class Scheduler {
     const ended = this.cancel(plan);
     for (const s of [...this.#running]) {
       if (s.seq !== undefined && seqs.includes(s.seq)) {
+        s.losses++;
         this.#preemption.giveWay(s, "drop");
       }
     }

@@ -137,6 +137,8 @@ export interface ContentStore {
    * whatever becomes of this engine; or when the device gives it up.
    */
   readonly when: "full" | "leaving";
+  /** Bytes of what it keeps, for the ledger; absent where it cannot say. */
+  readonly used?: number;
   /**
    * Keeps a block; `bytes` are the store's own from now on. It makes room by
    * forgetting others, and may forget this one. A key that it has already is left

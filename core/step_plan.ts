@@ -83,7 +83,7 @@ export class Plan implements StepPlan {
   /**
    * Takes rows for running requests: one for each that decodes, then guesses
    * behind them, then prompts up to `chunk` rows each. `guesses`: whether there
-   * may be any.
+   * may be any. Requests whose blocks are on their way are left out.
    */
   choose(
     running: readonly RequestState[],
@@ -101,6 +101,7 @@ export class Plan implements StepPlan {
     this.holds.fill(0);
     let decoding = 0, prompts = 0;
     for (const s of running) {
+      if (s.coming) continue;
       if (s.decoding) decoding++;
       else if (!s.held) prompts++;
     }
@@ -111,12 +112,14 @@ export class Plan implements StepPlan {
         decoding
       : 0;
     for (const s of running) {
-      if (!s.decoding) continue;
+      if (!s.decoding || s.coming) continue;
       const drafts = spare > 0 ? this.#draft(s, spare) : 0;
       spare -= drafts;
       this.#add(s, 1 + drafts, drafts);
     }
-    for (const s of running) if (!s.decoding) this.#add(s, chunk, 0);
+    for (const s of running) {
+      if (!s.decoding && !s.coming) this.#add(s, chunk, 0);
+    }
   }
 
   /** Writes guesses behind a request's tokens; returns how many. */

@@ -7,6 +7,8 @@
  *                    └────────── swapOut ─────────┘
  * ```
  * Only blocks that nobody else uses leave: the others would give no memory back.
+ * Blocks that a sequence begins with because a tier has their content land like those
+ * that come back.
  *
  * @module
  */
@@ -29,14 +31,17 @@ export class LostBlocks extends Error {
   }
 }
 
-/** Blocks of a sequence that nobody else uses. */
-function* own(s: Sequence, store: BlockStore): Iterable<number> {
+function* blocks(s: Sequence): Iterable<number> {
   for (const table of s.tables) {
     for (let b = 0; b < table.count; b++) {
-      const id = table.ids[b]!;
-      if (id !== 0 && store.refs(id) === 1) yield id;
+      if (table.ids[b] !== 0) yield table.ids[b]!;
     }
   }
+}
+
+/** Blocks of a sequence that nobody else uses. */
+function* own(s: Sequence, store: BlockStore): Iterable<number> {
+  for (const id of blocks(s)) if (store.refs(id) === 1) yield id;
 }
 
 /** Bytes that `swapOut()` would move; Infinity where no tier has room for them. */
@@ -56,21 +61,19 @@ export function swapOut(s: Sequence, store: BlockStore): boolean {
   if (!store.tiers.takes(leaving, store)) return false;
   for (const id of ids) {
     if (!store.isPlaced(id)) continue;
-    if (!store.isAway(id)) {
-      if (!store.tiers.put(id, store)) return false;
-      s.away++;
-    }
+    if (!store.isAway(id) && !store.tiers.put(id, store)) return false;
     store.leave(id);
   }
+  s.awaits = true;
   return true;
 }
 
 /** Takes places for the blocks that are away, all or none. */
 export function comeBack(s: Sequence, store: BlockStore): boolean {
-  if (s.away === 0) return true;
+  if (!s.awaits) return true;
   const taken: number[] = [];
   for (const id of own(s, store)) {
-    if (!store.isAway(id) || store.isPlaced(id)) continue;
+    if (!store.isAway(id) || store.isPlaced(id) || store.isSpilled(id)) continue;
     if (!store.comeBack(id)) {
       for (const done of taken) store.leave(done);
       return false;
@@ -78,6 +81,37 @@ export function comeBack(s: Sequence, store: BlockStore): boolean {
     taken.push(id);
   }
   return true;
+}
+
+/** Whether some of its blocks are away, and not to stay there. */
+export function isAway(s: Sequence, store: BlockStore): boolean {
+  if (!s.awaits) return false;
+  for (const id of blocks(s)) {
+    if (store.isAway(id) && !store.isSpilled(id)) return true;
+  }
+  return s.awaits = false;
+}
+
+/** Begins to bring what is away to its places; `land()` waits for it. */
+export function summon(s: Sequence, store: BlockStore): void {
+  if (!s.awaits) return;
+  for (const id of blocks(s)) {
+    if (!store.isAway(id) || !store.isPlaced(id)) continue;
+    if (store.tiers.alters(id)) s.altered = true;
+    store.tiers.get(id, store);
+  }
+}
+
+/** Whether there is something to wait for: it is away, on its way and not lost. */
+export function isComing(s: Sequence, store: BlockStore): boolean {
+  if (!isAway(s, store)) return false;
+  let coming = false;
+  for (const id of blocks(s)) {
+    if (!store.isAway(id) || store.isSpilled(id)) continue;
+    if (!store.tiers.isComing(id)) return false;
+    coming = true;
+  }
+  return coming;
 }
 
 /**
@@ -89,10 +123,10 @@ export function land(
   count: number,
   store: BlockStore,
 ): MaybePromise<void> {
-  let away = 0;
-  for (let i = 0; i < count; i++) away += seqs[i]!.away;
-  if (away === 0) return;
-  return landAll(seqs.slice(0, count).filter((s) => s.away > 0), store);
+  let away = false;
+  for (let i = 0; i < count; i++) away = isAway(seqs[i]!, store) || away;
+  if (!away) return;
+  return landAll(seqs.slice(0, count).filter((s) => s.awaits), store);
 }
 
 async function landAll(
@@ -100,22 +134,20 @@ async function landAll(
   store: BlockStore,
 ): Promise<void> {
   const lost: SeqId[] = [];
+  for (const s of seqs) summon(s, store);
   for (const s of seqs) {
-    for (const id of [...own(s, store)]) {
-      if (!store.isAway(id)) continue;
+    for (const id of [...blocks(s)]) {
+      if (!store.isAway(id) || store.isSpilled(id)) continue;
       if (!store.isPlaced(id)) {
         throw new TypeError(
           `Cannot load sequence ${s.id}: it was swapped out; call comeBack() first`,
         );
       }
-      if (store.tiers.alters(id)) s.altered = true;
-      if (!await store.tiers.get(id, store)) {
-        lost.push(s.id);
-        break;
-      }
-      store.landed(id);
-      s.away--;
+      if (await store.tiers.get(id, store)) continue;
+      lost.push(s.id);
+      break;
     }
+    isAway(s, store);
   }
   if (lost.length > 0) throw new LostBlocks(lost);
 }
