@@ -90,7 +90,11 @@ function take(
 }
 
 /** Whether a query at `length` sees something of a block. */
-function isSeen({ sight, shape: { tokens } }: GroupPlan, b: number, length: number): boolean {
+function isSeen(
+  { sight, shape: { tokens } }: GroupPlan,
+  b: number,
+  length: number,
+): boolean {
   const from = Math.floor(sight.start(length) / tokens);
   const kept = Math.ceil(sight.sink(length) / tokens);
   const first = Math.floor(sight.first(length) / tokens);

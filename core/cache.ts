@@ -22,6 +22,7 @@ import type { Pool } from "./pool.ts";
 import { findPrefix, missingKeys, type PrefixPlaces } from "./prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
+import { Spill } from "./spill.ts";
 import {
   comeBack,
   isAway,
@@ -47,9 +48,17 @@ export interface CacheOptions {
   readonly blockBytes?: (shape: BlockShape) => number;
   /** The backend's, for codecs that it has no kernel for. Default: none. */
   readonly openBlocks?: OpenBlocks | undefined;
+  /**
+   * Positions that the backend reads at a time of blocks that are not on the device
+   * (`StreamBatch`). Default 0: all have to be there.
+   */
+  readonly segmentTokens?: number | undefined;
   /** Positions that `trim()` can take back after a window has slid, default 0. */
   readonly slack?: number;
 }
+
+/** Blocks that a sequence keeps on the device whose others may spill. */
+const SPILLED_BLOCKS = 2;
 
 /** What a position is taken to cost until steps were timed. */
 const ROW_SECONDS = 0.002;
@@ -89,6 +98,7 @@ export class KVCache {
   readonly budgetBytes: number;
   readonly #store: BlockStore;
   readonly #steps: Reservations;
+  readonly #spill: Spill;
   readonly #slack: number;
   readonly #seqs = new Map<SeqId, Sequence>();
   #ids = 0;
@@ -120,6 +130,11 @@ export class KVCache {
       options.blockBytes?.(g.shape) ?? g.blockBytes
     );
     this.#store = new BlockStore(plan, memory, budgetBytes, bytes, openBlocks);
+    this.#spill = new Spill(
+      plan.groups,
+      this.#store,
+      options.segmentTokens ?? 0,
+    );
     this.#steps = new Reservations(
       plan,
       this.#store,
@@ -251,6 +266,20 @@ export class KVCache {
     return comeBack(this.#free(seq, "bring back"), this.#store);
   }
 
+  /**
+   * Makes room for a sequence that has too little, by moving its oldest blocks to a
+   * tier for as long as it lives: steps read them there. False where none can.
+   */
+  spill(seq: SeqId, bytes: number): boolean {
+    const s = this.#free(seq, "spill");
+    return this.#spill.possible && this.#spill.spill(s, bytes);
+  }
+
+  /** Whether blocks of a sequence are read from tiers while steps run. */
+  isSpilled(seq: SeqId): boolean {
+    return this.#get(seq).spilled;
+  }
+
   /** Begins to bring what is away of a sequence; `load()` waits for it. */
   summon(seq: SeqId): void {
     summon(this.#get(seq), this.#store);
@@ -283,7 +312,7 @@ export class KVCache {
     const step = this.#steps.require(r, "fill");
     this.#steps.pin(step);
     const { list, seqs, rows } = step;
-    fillBatch(list, seqs, rows, this.plan, this.#store, batch);
+    fillBatch(list, seqs, rows, this.plan, this.#store, this.#spill, batch);
   }
 
   /**
@@ -328,7 +357,7 @@ export class KVCache {
   canFork(seq: SeqId, length: number): boolean {
     const s = this.#get(seq);
     return Number.isInteger(length) && length >= 0 && length <= s.length &&
-      !isAway(s, this.#store) &&
+      !s.spilled && !isAway(s, this.#store) &&
       s.tables.every((t) => t.sees(length) && !t.isFinalAt(length));
   }
 
@@ -380,6 +409,18 @@ export class KVCache {
     s.length = length;
   }
 
+  /**
+   * Takes back what is lost, from position `at` on; false where what is left could
+   * not go on: close it then.
+   */
+  cutLost(seq: SeqId, at: number): boolean {
+    const s = this.#free(seq, "cut");
+    if (!s.tables.every((t) => t.sees(at) && !t.isFinalAt(at))) return false;
+    for (const table of s.tables) table.cut(at);
+    s.length = at;
+    return true;
+  }
+
   /** Ends a sequence; the tail of a chain is the first to become idle. */
   close(seq: SeqId): void {
     const s = this.#free(seq, "close");
@@ -414,6 +455,37 @@ export class KVCache {
       this.#slack,
       unit === "slabs",
     );
+  }
+
+  /**
+   * Bytes that are missing for one sequence to grow to `length` alone; 0 where it
+   * fits, be it that its oldest blocks have to stay in a tier.
+   */
+  missingBytes(length: number): number {
+    const bytes = this.peakBytes(length, 1);
+    const missing = Math.max(0, bytes - this.budgetBytes);
+    if (missing === 0 || !this.#spill.possible) return missing;
+    const { groups } = this.plan, { places, tiers } = this.#store;
+    const left = groups.reduce((sum, group, g) => {
+      const most = this.#spill.reads(g)
+        ? Math.min(length, SPILLED_BLOCKS * group.shape.tokens)
+        : length;
+      return sum +
+        peakBytes(
+          [group],
+          {
+            open: [places.open[g]!],
+            sealed: [places.sealed[g]],
+            slabs: [places.slabs[g]!],
+          },
+          most,
+          1,
+          this.#slack,
+          true,
+        );
+    }, 0);
+    if (left > this.budgetBytes) return left - this.budgetBytes;
+    return Math.max(0, bytes - left - tiers.sliceRoom);
   }
 
   /**

@@ -130,7 +130,9 @@ function countBlocks(
     live++;
     if (store.isAway(id)) {
       away.add(id);
-      if (store.refs(id) < 1) fail(`block ${id} is away and nobody waits for it`);
+      if (store.refs(id) < 1) {
+        fail(`block ${id} is away and nobody waits for it`);
+      }
       if (key !== undefined && !store.isPlaced(id)) {
         fail(`block ${id} is away, has no place, and can be found`);
       }

@@ -90,5 +90,6 @@ export class Preemption {
     this.#cache.close(s.seq!);
     s.seq = undefined;
     s.computed = 0;
+    s.spilled = false;
   }
 }

@@ -20,6 +20,8 @@ export class Sequence {
   seen = 0;
   /** Some of its blocks may be away, to come back. */
   awaits = false;
+  /** Some of its blocks stay in a tier; see `Spill`. */
+  spilled = false;
   /** Some of it came back from a tier not quite as it went: nobody is to find it. */
   altered = false;
   /** Part of its content addresses. */

@@ -63,6 +63,8 @@ export class Plan implements StepPlan {
   readonly #limits: StepLimits;
   readonly #drafter: Drafter | undefined;
   readonly #stepTokens: readonly number[];
+  /** A step reads blocks of one request from tiers, no more. */
+  #spilled = false;
 
   /** `stepTokens`: see `CachePlan`. */
   constructor(
@@ -95,6 +97,7 @@ export class Plan implements StepPlan {
     this.wanted = 0;
     this.count = 0;
     this.drafted = 0;
+    this.#spilled = false;
     this.sampled.fill(-1);
     this.stops.fill(0);
     this.accepted.fill(0);
@@ -152,7 +155,7 @@ export class Plan implements StepPlan {
 
   #add(s: RequestState, chunk: number, drafts: number): void {
     const { maxRows, maxSeqs, maxWanted } = this.#limits;
-    if (this.count === maxSeqs) return;
+    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return;
     const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
     let rows = Math.min(
@@ -171,6 +174,7 @@ export class Plan implements StepPlan {
     if (rows < 1) return;
     const whole = s.computed + rows === s.length + drafts;
     const e = this.entries[this.count] ??= new Entry();
+    if (s.spilled) this.#spilled = true;
     e.state = s;
     e.request = s.request;
     e.seq = s.seq!;

@@ -16,18 +16,19 @@ import type { BlockStore } from "./block_store.ts";
 import type { Sequence } from "./sequence.ts";
 import type { MaybePromise, SeqId } from "./types.ts";
 
-/** Blocks that no tier could give back: their sequences have to begin anew. */
+/** Blocks that no tier could give back. */
 export class LostBlocks extends Error {
   override readonly name = "LostBlocks";
-  readonly seqs: readonly SeqId[];
+  /** The first position of each sequence that has to be computed again. */
+  readonly lost: ReadonlyMap<SeqId, number>;
 
-  constructor(seqs: readonly SeqId[]) {
+  constructor(lost: ReadonlyMap<SeqId, number>) {
     super(
       `Cannot load the blocks of sequence ${
-        seqs.join(", ")
+        [...lost.keys()].join(", ")
       }: no tier has them any more; compute them again`,
     );
-    this.seqs = seqs;
+    this.lost = lost;
   }
 }
 
@@ -73,7 +74,9 @@ export function comeBack(s: Sequence, store: BlockStore): boolean {
   if (!s.awaits) return true;
   const taken: number[] = [];
   for (const id of own(s, store)) {
-    if (!store.isAway(id) || store.isPlaced(id) || store.isSpilled(id)) continue;
+    if (!store.isAway(id) || store.isPlaced(id) || store.isSpilled(id)) {
+      continue;
+    }
     if (!store.comeBack(id)) {
       for (const done of taken) store.leave(done);
       return false;
@@ -133,21 +136,26 @@ async function landAll(
   seqs: readonly Sequence[],
   store: BlockStore,
 ): Promise<void> {
-  const lost: SeqId[] = [];
+  const lost = new Map<SeqId, number>();
   for (const s of seqs) summon(s, store);
   for (const s of seqs) {
-    for (const id of [...blocks(s)]) {
-      if (!store.isAway(id) || store.isSpilled(id)) continue;
-      if (!store.isPlaced(id)) {
-        throw new TypeError(
-          `Cannot load sequence ${s.id}: it was swapped out; call comeBack() first`,
-        );
+    const { length } = s;
+    let whole = length;
+    for (const table of s.tables) {
+      const tokens = table.blockTokens;
+      for (let b = 0; b < table.count && b * tokens < whole; b++) {
+        const id = table.ids[b]!;
+        if (!store.isAway(id) || store.isSpilled(id)) continue;
+        if (!store.isPlaced(id)) {
+          throw new TypeError(
+            `Cannot load sequence ${s.id}: it was swapped out; call comeBack() first`,
+          );
+        }
+        if (!await store.tiers.get(id, store)) whole = b * tokens;
       }
-      if (await store.tiers.get(id, store)) continue;
-      lost.push(s.id);
-      break;
     }
+    if (whole < length) lost.set(s.id, whole);
     isAway(s, store);
   }
-  if (lost.length > 0) throw new LostBlocks(lost);
+  if (lost.size > 0) throw new LostBlocks(lost);
 }

@@ -76,13 +76,18 @@ export async function load(
     const { plan } = compiled;
     checkContext(plan.groups, spec.context, context);
     const blockTokens = Math.min(...plan.groups.map((g) => g.shape.tokens));
-    backend.bind(plan.groups, Math.ceil(context / blockTokens) + 1);
+    backend.bind(
+      plan.groups,
+      Math.ceil(context / blockTokens) + 1,
+      plan.tiers.some((t) => t.slice !== undefined),
+    );
     const { capacity, used } = backend.memory.stat();
     const cache = createCache({
       plan,
       memory: backend.memory,
       budgetBytes: capacity - used,
       openBlocks: backend.openBlocks,
+      segmentTokens: backend.batch.stream?.segmentTokens,
     });
     checkRoom(cache, backend);
     const { rows, seqs, wanted } = backend.limits;

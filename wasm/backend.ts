@@ -29,6 +29,7 @@ import { compileProgram, type Places, programBytes } from "./program.ts";
 import { NEXT_WORD, RECORD_BYTES } from "./records.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
 import { boundariesOf, placeSealed } from "./sealed_layers.ts";
+import { Feeder, placeRing } from "./stream.ts";
 import { checkWidths } from "./widths.ts";
 import { CONTROL_BYTES, Workers } from "./workers.ts";
 
@@ -201,6 +202,7 @@ export class WasmBackend implements Backend {
   readonly #size: number;
   readonly #formats: PlanBackend;
   #batch: StepBatch | undefined;
+  #feeder: Feeder | undefined;
   #places: Places | undefined;
   #program = 0;
   #records: Int32Array = new Int32Array(0);
@@ -240,7 +242,11 @@ export class WasmBackend implements Backend {
     return this.#formats.slab!(shape);
   }
 
-  bind(groups: readonly BoundGroup[], tableStride: number): void {
+  bind(
+    groups: readonly BoundGroup[],
+    tableStride: number,
+    streams = false,
+  ): void {
     if (this.#batch !== undefined) {
       throw new TypeError("Cannot bind the backend twice");
     }
@@ -258,6 +264,10 @@ export class WasmBackend implements Backend {
     );
     placeSealed(parts, groups, places, this.#size);
     this.#boundaries = boundariesOf(groups);
+    const ring = streams
+      ? placeRing(parts, groups, ({ shape }) => this.blockBytes(shape))
+      : undefined;
+    if (ring !== undefined) this.#feeder = new Feeder(ring);
     const records = compileProgram({
       base,
       spec,
@@ -269,6 +279,7 @@ export class WasmBackend implements Backend {
       tableStride,
       size: this.#size,
       most: TOP,
+      streams: ring?.layers,
     });
     this.#records = this.memory.i32(base, records.bytes / 4);
     records.write(this.#records);
@@ -291,7 +302,14 @@ export class WasmBackend implements Backend {
 
   run(): Promise<StepResult> {
     this.prepare();
-    return this.#parts.workers.run(this.#program).then(() => this.#result);
+    const feeder = this.#feeder, { workers } = this.#parts;
+    if (feeder === undefined || feeder.batch.segments === 0) {
+      return workers.run(this.#program).then(() => this.#result);
+    }
+    const step = workers.run(this.#program), fed = feeder.run();
+    fed.catch(() => {});
+    // Not before the step is over, whatever is missing.
+    return step.then(() => fed).then(() => this.#result);
   }
 
   /** Writes what of the batch is not in shared memory already. */
@@ -303,6 +321,7 @@ export class WasmBackend implements Backend {
     words[3] = this.#cutTiles(batch);
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
     words[5] = batch.seals;
+    this.#feeder?.prepare();
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
   }
@@ -360,6 +379,7 @@ export class WasmBackend implements Backend {
       wanted: 0,
       wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,
+      stream: this.#feeder?.batch,
     };
   }
 
@@ -377,6 +397,7 @@ export class WasmBackend implements Backend {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#feeder?.close();
     await this.#parts.workers.close();
   }
 }

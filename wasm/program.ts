@@ -77,6 +77,8 @@ export interface ProgramOptions {
   /** Bytes of a K or V value: 2 or 4. */
   readonly size: number;
   readonly most: number;
+  /** Address of a Stream for each layer that may read so; 0: it does not. */
+  readonly streams?: readonly number[] | undefined;
 }
 
 /** Same turn for the same position? */
@@ -306,6 +308,7 @@ function attention(
     ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, part, size],
     ...[at.scratch, at.scratchBytes, at.partial, extent.splits],
     ...[at.backs[g]!, angles, at.firsts[g]!, sealed],
+    options.streams?.[index] ?? 0,
   );
   out.barrier();
   return options.base + record * RECORD_BYTES;
