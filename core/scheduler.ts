@@ -544,6 +544,6 @@ export class Scheduler {
 const WATERMARK = 0.01;
 
 /** Losses in a row, without a position computed in between, until tiers are given up. */
-const MOST_STALLED = 4;
+const MOST_STALLED = 16;
 
 const NOTHING: readonly Finished[] = Object.freeze([]);
