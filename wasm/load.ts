@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Span } from "../core/allocator.ts";
+import type { Allocator, Span } from "../core/allocator.ts";
 import type { ModelSpec, TensorInfo } from "../core/model.ts";
 import type { WeightPlan, WeightSource } from "../core/weight_plan.ts";
 import {
@@ -13,7 +13,6 @@ import {
   PANEL,
   panelBytes,
 } from "./kernels.ts";
-import type { WasmMemory } from "./memory.ts";
 import type { LoadTask } from "./task_reader.ts";
 import { type Weight, weightList } from "./weight_list.ts";
 
@@ -71,8 +70,11 @@ export class NoRoom extends RangeError {
   override readonly name = "NoRoom";
 }
 
+/** The part of a memory that says where spans are. */
+export type Books = Pick<Allocator, "alloc" | "stat">;
+
 /** Takes `bytes` or says what for. */
-export function take(memory: WasmMemory, bytes: number, what: string): Span {
+export function take(memory: Books, bytes: number, what: string): Span {
   const span = memory.alloc(bytes);
   if (span !== undefined) return span;
   const { capacity, used, largestFree } = memory.stat();
@@ -88,7 +90,7 @@ export function take(memory: WasmMemory, bytes: number, what: string): Span {
  */
 export function placeWeights(
   spec: ModelSpec,
-  memory: WasmMemory,
+  memory: Books,
   exact: boolean,
   plan?: WeightPlan,
 ): Weights {
