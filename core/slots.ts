@@ -17,6 +17,7 @@ import type {
   Support,
   TokenRange,
 } from "./types.ts";
+import type { WeightPlacement } from "./weight_plan.ts";
 
 /** What a contribution may ask the executor for. */
 export type Input = "tokens" | "hidden" | "scores";
@@ -368,6 +369,8 @@ export interface Slots {
   restore: Restorer;
   /** Guessing tokens. */
   draft: Drafter;
+  /** Where weights are. */
+  weights: WeightPlacement;
   /** Attention over a format. */
   kernel: AttendKernel;
   /** Turning formats into each other. */
@@ -393,6 +396,7 @@ const rules = new Map<string, SlotRule>([
   ["evict", "one"],
   ["restore", "first"],
   ["draft", "one"],
+  ["weights", "one"],
   ["kernel", "best"],
   ["transcode", "best"],
   ["admission", "one"],

@@ -118,10 +118,12 @@ export function placeRing(
 }
 
 /** Fills a ring while a step empties it. */
-export class Feeder {
+export class BlockStream {
   readonly batch: StreamBatch;
   readonly #ring: Ring;
   #closed = false;
+  /** The step is over. */
+  #over = true;
 
   constructor(ring: Ring) {
     this.#ring = ring;
@@ -137,6 +139,7 @@ export class Feeder {
     const { words } = this.#ring;
     for (let i = 0; i < words.length; i++) Atomics.store(words, i, 0);
     Atomics.store(words, SEGMENTS, this.batch.segments);
+    this.#over = false;
   }
 
   /**
@@ -157,7 +160,7 @@ export class Feeder {
     for (let n = 0; n < total; n++) {
       for (;;) {
         const done = Atomics.load(words, CONSUMED);
-        if (n < done + depth) break;
+        if (this.#over || n < done + depth) break;
         const turn = Atomics.waitAsync(words, CONSUMED, done);
         if (turn.async) await turn.value;
       }
@@ -165,7 +168,7 @@ export class Feeder {
       const { group, layer } = readers[Math.floor(n / segments)]!;
       try {
         // Once something is missing the rest means nothing.
-        const fed = failure === undefined && !this.#closed
+        const fed = failure === undefined && !this.#closed && !this.#over
           ? feed?.(group, layer, n % segments, slot)
           : undefined;
         if (fed instanceof Promise) {
@@ -179,6 +182,12 @@ export class Feeder {
     }
     await Promise.all(writing);
     if (failure !== undefined) throw failure.error;
+  }
+
+  /** The step is over: what it did not wait for is not needed. */
+  end(): void {
+    this.#over = true;
+    Atomics.notify(this.#ring.words, CONSUMED);
   }
 
   /** A step that runs gets to its end, whatever it computes. */

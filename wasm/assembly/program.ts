@@ -14,6 +14,7 @@ import { barrier } from "./barrier";
 import { Seal, sealBlocks } from "./seal";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
+import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 
 // @ts-ignore: decorator
 @inline const RECORD: usize = 128;
@@ -51,6 +52,10 @@ import { Top, topMerge, topShare } from "./top";
 /** Nobody waits after it in a step that fills no block. */
 // @ts-ignore: decorator
 @inline const SEAL = 11;
+// @ts-ignore: decorator
+@inline const WAIT = 12;
+// @ts-ignore: decorator
+@inline const RELEASE = 13;
 // @ts-ignore: decorator
 @inline const PRODUCT = 16;
 
@@ -131,6 +136,10 @@ export function run(
       const a = changetype<Seal>(p);
       if (load<i32>(a.seals) == 0) continue;
       sealBlocks(a, p + NEXT, scratch);
+    } else if (kind == WAIT) {
+      if (!waitLayer(changetype<Wait>(p))) return;
+    } else if (kind == RELEASE) {
+      if (thread == 0) releaseLayer(changetype<Release>(p), RECORD, PRODUCT);
     } else if (kind == TOP) {
       topShare(changetype<Top>(p), thread, threads);
     } else {
