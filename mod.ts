@@ -31,6 +31,7 @@ export type {
 } from "./models/tokenizer.ts";
 
 export * from "./plugins/contiguous.ts";
+export * from "./plugins/checkpointing.ts";
 export * from "./plugins/cpu_offload.ts";
 export * from "./plugins/fair_share.ts";
 export * from "./plugins/kv/calibration.ts";

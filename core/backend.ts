@@ -77,6 +77,31 @@ export interface StepBatch {
   top: number;
   /** Absent where every block has to be on the device. */
   readonly stream?: StreamBatch | undefined;
+  /** Absent where the backend was bound without boundaries. */
+  readonly hidden?: HiddenBatch | undefined;
+}
+
+/**
+ * Hidden states: rows of the residual stream as they are before some layers, in f32 as
+ * they were computed.
+ *
+ * ```text
+ *  layers    0 … b0-1 | b0 … b1-1 | b1 … last
+ *                rows[0]     rows[1]               [row][width]
+ *  keep      the step copies them there
+ *  inject    the step takes them from there: of the layers between two boundaries it
+ *            computes all but the last, of that no more than K and V; none is wanted
+ * ```
+ */
+export interface HiddenBatch {
+  /** Layers before which they are to be had, ascending, 1 or more. */
+  readonly boundaries: readonly number[];
+  /** Values in a row. */
+  readonly width: number;
+  /** What the next step does with them. */
+  mode: "none" | "keep" | "inject";
+  /** By boundary, room for `limits.rows` rows; what a step kept holds until the next. */
+  readonly rows: readonly Float32Array[];
 }
 
 /**
@@ -206,6 +231,8 @@ export interface Backend extends AsyncDisposable {
   readonly rawFormat: string;
   /** Bytes of one open block in this backend's layout. */
   blockBytes(shape: BlockShape): number;
+  /** Whether it has hidden states between layers to give, and takes them. Default: no. */
+  readonly hidden?: boolean;
   /** Absent: every codec has to have a kernel here. */
   readonly openBlocks?: OpenBlocks;
   /** How blocks lie in slabs; absent where each is one run of memory. */
@@ -215,6 +242,7 @@ export interface Backend extends AsyncDisposable {
    * before `batch` is touched: layer `groups[g].layers[i]` is layer i of the
    * blocks in `batch.tables[g]`. Makes tables of `tableStride` blocks for each
    * sequence. `streams`: some blocks may stay away from the device (`batch.stream`).
+   * `boundaries`: layers before which hidden states are wanted (`batch.hidden`).
    * Throws a TypeError where the groups do not cover each layer once with its own
    * heads.
    */
@@ -222,6 +250,7 @@ export interface Backend extends AsyncDisposable {
     groups: readonly BoundGroup[],
     tableStride: number,
     streams?: boolean,
+    boundaries?: readonly number[],
   ): void;
   /** Filled by the caller before each step; there once `bind()` was called. */
   readonly batch: StepBatch;

@@ -25,6 +25,8 @@ export interface Reservation {
   readonly rows: number;
   /** Sequences in all, in the order of the work. */
   readonly seqs: number;
+  /** Its rows are not computed but restored from hidden states. */
+  readonly restores: boolean;
 }
 
 /** Running out, as a value. */

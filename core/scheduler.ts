@@ -22,7 +22,16 @@
  */
 import type { KVCache } from "./cache.ts";
 import type { Shortfall } from "./cache_types.ts";
-import { add, fits, measure, ordered, originOf, start } from "./admit.ts";
+import {
+  add,
+  fits,
+  measure,
+  MOST_LOSSES,
+  ordered,
+  originOf,
+  restorable,
+  start,
+} from "./admit.ts";
 import { Preemption } from "./preemption.ts";
 import { checkRequest, joinFamily } from "./request_checks.ts";
 import { insert, remove, RequestState } from "./request_state.ts";
@@ -81,6 +90,7 @@ export class Scheduler {
   #steps = 0;
   #rows = 0;
   #recomputed = 0;
+  #restored = 0;
   #drafted = 0;
   #accepted = 0;
 
@@ -221,6 +231,7 @@ export class Scheduler {
       admits = false;
       const plan = this.#plan;
       this.#arrive(false);
+      this.#lookAhead();
       plan.choose(this.#running, chunk, guesses);
       if (plan.count === 0 && this.#arrive(true)) {
         plan.choose(this.#running, chunk, guesses);
@@ -233,7 +244,7 @@ export class Scheduler {
         admits = true;
         continue;
       }
-      const r = this.#cache.reserve(plan.entries, plan.count);
+      const r = this.#cache.reserve(plan.entries, plan.count, plan.restores);
       if (r.ok) {
         plan.reservation = r;
         this.#planned = true;
@@ -266,6 +277,17 @@ export class Scheduler {
       any ||= !s.coming;
     }
     return any;
+  }
+
+  /** Finds out what of the running requests can be restored from hidden states. */
+  #lookAhead(): void {
+    if (this.#cache.plan.restore === undefined) return;
+    for (const s of this.#running) {
+      if (s.spilled || s.losses >= MOST_LOSSES) s.restores = undefined;
+      else if (!s.decoding && s.computed >= (s.restores?.end ?? 0)) {
+        s.restores = restorable(s, this.#cache);
+      }
+    }
   }
 
   /** Makes room for the only running request by moving some of it out of the way. */
@@ -311,7 +333,8 @@ export class Scheduler {
     this.#steps++;
     this.#rows += plan.rows;
     const took = (performance.now() - this.#began) / 1000;
-    this.#preemption.timed(plan.rows, took);
+    this.#preemption.timed(plan.rows, took, plan.restores);
+    mine.restored = plan.restores;
     this.#drafted += mine.drafted;
     for (let i = 0; i < plan.count; i++) this.#settle(i);
     this.#leave();
@@ -326,7 +349,9 @@ export class Scheduler {
     // The guesses that were right stand behind its tokens already.
     s.length += accepted;
     this.#accepted += accepted;
-    this.#recomputed += Math.max(0, Math.min(s.reached, s.computed) - e.start);
+    const again = Math.max(0, Math.min(s.reached, s.computed) - e.start);
+    if (plan.restores) this.#restored += s.computed - e.start;
+    else this.#recomputed += again;
     s.reached = Math.max(s.reached, s.computed);
     this.#cache.plan.admission.served?.(s.request, plan.kept[i]!);
     if (s.leaving === "aborted") this.#end(s, "aborted");
@@ -397,6 +422,7 @@ export class Scheduler {
       const at = s.seq === undefined ? undefined : lost.get(s.seq);
       if (at === undefined) continue;
       s.losses++;
+      s.restores = undefined;
       s.stalled = s.reached > s.lostAt ? 0 : s.stalled + 1;
       s.lostAt = s.reached;
       if (this.#cache.cutLost(s.seq!, at)) s.computed = at;
@@ -415,6 +441,7 @@ export class Scheduler {
       steps: this.#steps,
       rows: this.#rows,
       recomputed: this.#recomputed,
+      restored: this.#restored,
       drafted: this.#drafted,
       accepted: this.#accepted,
     };

@@ -50,6 +50,9 @@ export class Plan implements StepPlan {
   reservation!: Reservation;
   rows = 0;
   wanted = 0;
+  restores = false;
+  /** The last step that was done restored rows: others come first now. */
+  restored = false;
   count = 0;
   readonly entries: Entry[] = [];
   readonly sampled: Int32Array;
@@ -85,14 +88,14 @@ export class Plan implements StepPlan {
   /**
    * Takes rows for running requests: one for each that decodes, then guesses
    * behind them, then prompts up to `chunk` rows each. `guesses`: whether there
-   * may be any. Requests whose blocks are on their way are left out.
+   * may be any. Requests whose blocks are on their way are left out. Rows to be
+   * restored have steps of their own, in turn with others.
    */
   choose(
     running: readonly RequestState[],
     chunk: number,
     guesses: boolean,
   ): void {
-    const { maxRows, maxSeqs, maxWanted } = this.#limits;
     this.rows = 0;
     this.wanted = 0;
     this.count = 0;
@@ -102,9 +105,29 @@ export class Plan implements StepPlan {
     this.stops.fill(0);
     this.accepted.fill(0);
     this.holds.fill(0);
+    this.restores = !this.restored && this.#restore(running, chunk);
+    if (this.restores) return;
+    this.#compute(running, chunk, guesses);
+    this.restores = this.count === 0 && this.#restore(running, chunk);
+  }
+
+  /** Rows of those that can be restored; whether there are any. */
+  #restore(running: readonly RequestState[], chunk: number): boolean {
+    for (const s of running) {
+      if (isRestoring(s) && !s.coming) this.#add(s, chunk, 0);
+    }
+    return this.count > 0;
+  }
+
+  #compute(
+    running: readonly RequestState[],
+    chunk: number,
+    guesses: boolean,
+  ): void {
+    const { maxRows, maxSeqs, maxWanted } = this.#limits;
     let decoding = 0, prompts = 0;
     for (const s of running) {
-      if (s.coming) continue;
+      if (s.coming || isRestoring(s)) continue;
       if (s.decoding) decoding++;
       else if (!s.held) prompts++;
     }
@@ -121,7 +144,7 @@ export class Plan implements StepPlan {
       this.#add(s, 1 + drafts, drafts);
     }
     for (const s of running) {
-      if (!s.decoding && !s.coming) this.#add(s, chunk, 0);
+      if (!s.decoding && !s.coming && !isRestoring(s)) this.#add(s, chunk, 0);
     }
   }
 
@@ -163,6 +186,7 @@ export class Plan implements StepPlan {
       chunk,
       s.length + drafts - s.computed,
       stepEnd(s.computed, this.#stepTokens) - s.computed,
+      turnEnd(s) - s.computed,
     );
     if (s.computed < s.forkAt) rows = Math.min(rows, s.forkAt - s.computed);
     const first = Math.max(s.computed, firstWanted(s.request));
@@ -198,6 +222,18 @@ export class Plan implements StepPlan {
     this.rows += rows;
     this.wanted += e.wanted;
   }
+}
+
+/** Whether the next rows of a request are there as hidden states. */
+function isRestoring({ restores, computed }: RequestState): boolean {
+  return restores !== undefined && computed >= restores.start &&
+    computed < restores.end;
+}
+
+/** Where rows that are computed give way to such that are restored, or the other way. */
+function turnEnd({ restores, computed }: RequestState): number {
+  if (restores === undefined || computed >= restores.end) return Infinity;
+  return computed < restores.start ? restores.start : restores.end;
 }
 
 /** First position of a prompt whose logits are wanted beside the last's. */

@@ -77,6 +77,7 @@ export async function load(
       plan.groups,
       tableStride(plan.groups, context),
       plan.tiers.some((t) => t.slice !== undefined),
+      plan.restore?.boundaries,
     );
     const { capacity, used } = backend.memory.stat();
     const cache = createCache({

@@ -4,6 +4,7 @@ import type { Plugin } from "../core/plugin.ts";
 import type { Roll } from "../core/testing/cache_acts.ts";
 import { dice } from "../core/testing/cache_driver.ts";
 import { codecPlugin, fakeCodec } from "../core/testing/fake_codec.ts";
+import { layoutPlugin } from "../core/testing/fake_plan.ts";
 import { memoryTier, tierPlugin } from "../core/testing/memory_tier.ts";
 import {
   type AbortMoments,
@@ -11,7 +12,11 @@ import {
   SchedulerActs,
 } from "../core/testing/scheduler_acts.ts";
 import { schedulerDriver } from "../core/testing/scheduler_driver.ts";
-import { ToyDrafter } from "../core/testing/toys.ts";
+import {
+  restorerPlugin,
+  ToyDrafter,
+  toyRestorer,
+} from "../core/testing/toys.ts";
 import { contiguous } from "./contiguous.ts";
 import { fairShare } from "./fair_share.ts";
 import { pagedAttention } from "./paged_attention.ts";
@@ -134,7 +139,60 @@ const VARIANTS: readonly Variant[] = [
     ],
     budgetBytes: 16 * 80,
   },
+  {
+    name: "hidden states kept, guesses, in little memory",
+    plugins: () => [
+      pagedAttention({ blockTokens: 2 }),
+      prefixCache(),
+      drafter.plugin,
+      restorerPlugin(toyRestorer([1], 2000)),
+    ],
+    budgetBytes: 20 * 32,
+  },
+  {
+    name: "hidden states lost, two sizes of blocks, a window, a tier",
+    plugins: () => [
+      layoutPlugin(3, (l) => l.layer === 0),
+      layoutPlugin(2, (l) => l.layer === 1),
+      prefixCache(),
+      slidingWindow({ window: 7, sinks: 2, layers: (l) => l.layer === 1 }),
+      careless(),
+      forgetful(true),
+    ],
+    budgetBytes: 40 * 32,
+    rows: 7,
+  },
+  {
+    name: "hidden states and sealed blocks",
+    plugins: () => [
+      pagedAttention({ blockTokens: 4 }),
+      codecPlugin(fakeCodec({ id: "fused", lossy: true, keepFirst: 1 })),
+      drafter.plugin,
+      restorerPlugin(toyRestorer()),
+    ],
+    budgetBytes: 17 * 32,
+  },
 ];
+
+/** Loses and spoils some of what it keeps of the first layers. */
+function careless(): Plugin {
+  const r = toyRestorer([1], 3000);
+  let asked = 0;
+  return restorerPlugin({
+    id: r.id,
+    boundaries: r.boundaries,
+    capacity: r.capacity,
+    get used() {
+      return r.used;
+    },
+    keep: (key, rows) => {
+      r.keep(key, rows);
+      if (asked++ % 5 === 0) new Int32Array(rows.buffer)[0]! ^= 1;
+    },
+    has: r.has,
+    get: (key) => asked++ % 7 === 0 ? undefined : r.get(key),
+  });
+}
 
 /** Token that ends a request. */
 const STOP = 50;

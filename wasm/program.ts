@@ -7,6 +7,7 @@
 import type { BoundGroup, SlabLayout } from "../core/backend.ts";
 import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
+import { layerWord, noTargets, startWord, type Targets } from "./boundaries.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
 import { releaseFields, waitFields } from "./ring.ts";
 import { SEALED_BYTES } from "./sealed.ts";
@@ -37,6 +38,10 @@ export interface Places {
   readonly top: number;
   readonly tileCount: number;
   readonly spread: number;
+  /** Words of boundaries.ts. */
+  readonly parts: number;
+  /** Rows at each boundary: [row][hidden] f32. */
+  readonly kept: readonly number[];
   readonly x: number;
   readonly qkv: number;
   readonly heads: number;
@@ -82,6 +87,14 @@ export interface ProgramOptions {
   readonly streams?: readonly number[] | undefined;
   /** Address of the ring's words, where layers are streamed. */
   readonly ringWords: number;
+  /** Layers before which rows may be kept or given. Default: none. */
+  readonly boundaries?: readonly number[] | undefined;
+}
+
+/** A step program, and where steps may go on in it. */
+export interface Program {
+  readonly records: Records;
+  readonly targets: Targets;
 }
 
 /** Same turn for the same position? */
@@ -90,9 +103,11 @@ export function ropeKey(rope: RopeSpec): string {
 }
 
 /** Writes the whole forward pass. */
-export function compileProgram(options: ProgramOptions): Records {
+export function compileProgram(options: ProgramOptions): Program {
   const { spec, weights, places: at, ropes, extent } = options;
-  const out = new Records();
+  const { boundaries = [] } = options;
+  const out = new Records(), targets = noTargets();
+  const here = (): number => options.base + out.length * RECORD_BYTES;
   const hidden = spec.hidden * 4;
   const matrix = (name: string): Matrix => weights.matrices.get(name)!;
   const vector = (name: string | undefined): number =>
@@ -174,6 +189,20 @@ export function compileProgram(options: ProgramOptions): Records {
     out.barrier();
     pending = 0;
   };
+  /** What the last product left is added to x now. */
+  const settle = (): void => {
+    if (pending === 0) return;
+    row(
+      KIND.norm,
+      0,
+      ...[at.x, hidden, spec.hidden] as const,
+      at.first,
+      at.rows,
+      ...[0, f32(spec.normEps), pending, after, 0],
+    );
+    out.barrier();
+    pending = 0;
+  };
   /** A product added to x: at once, or by the next norm where it is normed itself. */
   const addTo = (
     name: string,
@@ -194,13 +223,30 @@ export function compileProgram(options: ProgramOptions): Records {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
+    const leap = (word: "query" | "rest"): void =>
+      void out.add(KIND.leap, 0, layerWord(at.parts, index, word));
+    const slot = boundaries.indexOf(index);
+    if (slot >= 0) {
+      const word = layerWord(at.parts, index, "action");
+      const rows = [at.x, at.kept[slot]!, hidden, at.rows];
+      out.add(KIND.boundary, 0, word, ...rows);
+    }
     const release = awaited(options, out, index);
     norm(t.attnNorm, wants(t.q, t.k, t.v));
+    leap("query");
     product(t.q, at.first, at.qkv, stride, at.rows);
+    targets.query.push(here());
     product(t.k, at.first, at.qkv + q, stride, at.rows);
     product(t.v, at.first, at.qkv + q + kv, stride, at.rows);
     out.barrier();
-    const attend = attention(options, out, layer, index, vector);
+    const attend = attention(
+      options,
+      out,
+      layer,
+      index,
+      vector,
+      () => leap("rest"),
+    );
     row(
       KIND.merge,
       wants(t.attnOut),
@@ -226,20 +272,12 @@ export function compileProgram(options: ProgramOptions): Records {
     );
     out.barrier();
     addTo(t.down, at.second, t.postFfnNorm);
+    if (boundaries.includes(index + 1)) settle();
+    targets.rest.push(here());
     release();
   });
 
-  if (pending !== 0) {
-    row(
-      KIND.norm,
-      0,
-      ...[at.x, hidden, spec.hidden] as const,
-      at.first,
-      at.rows,
-      ...[0, f32(spec.normEps), pending, after, 0],
-    );
-    out.barrier();
-  }
+  settle();
   row(
     KIND.norm,
     wants(spec.output),
@@ -256,7 +294,7 @@ export function compileProgram(options: ProgramOptions): Records {
   out.add(KIND.top, 0, ...top, at.topIds, at.topValues, at.wanted);
   out.barrier();
   out.add(KIND.topMerge, 0, ...top, at.topIds, at.topValues, at.wanted);
-  return out;
+  return { records: out, targets };
 }
 
 /** Waits for a layer, if it is streamed; the result gives its slot back. */
@@ -276,13 +314,17 @@ function awaited(
   };
 }
 
-/** Turn, append and attend of one layer; returns where the attend record will lie. */
+/**
+ * Turn, append and attend of one layer; returns where the attend record will lie.
+ * `stored`: called where K and V are.
+ */
 function attention(
   options: ProgramOptions,
   out: Records,
   layer: LayerSpec,
   index: number,
   vector: (name: string | undefined) => number,
+  stored: () => void,
 ): number {
   const { spec, places: at, ropes, extent, groups, size } = options;
   const { qHeads, kvHeads, headDim, rope, tensors: t } = layer;
@@ -321,6 +363,7 @@ function attention(
     );
     out.barrier();
   }
+  stored();
   const record = out.add(
     KIND.attend,
     pairs,
@@ -338,5 +381,5 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 19 + 32) * RECORD_BYTES;
+  return (spec.layers.length * 23 + 32) * RECORD_BYTES;
 }

@@ -225,7 +225,14 @@ export class SchedulerActs {
       this.#take(scheduler.cancel(plan));
       return true;
     }
-    this.#d.run(plan);
+    try {
+      this.#d.run(plan);
+    } catch (e) {
+      if (!(e instanceof LostBlocks)) throw e;
+      this.counts.lost++;
+      this.#take(scheduler.lose(plan, e.lost));
+      return true;
+    }
     this.#note(plan, roll);
     this.#disturb(roll, plan);
     this.#take(scheduler.done(plan));
