@@ -148,6 +148,9 @@ function diskTier(
     slice: (block, at, out) => store.get(block, out, at),
     content: {
       when: write,
+      get used() {
+        return store.keyedBytes;
+      },
       keep: (key, bytes, { fingerprint }) =>
         store.keep(key, bytes, fingerprint),
       find: (keys) => store.find(keys),

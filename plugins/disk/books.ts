@@ -65,13 +65,6 @@ export function block(
   };
 }
 
-function seat(block: Block, segment: Segment, slot: number): void {
-  block.segment = segment;
-  block.slot = slot;
-  segment.slots[slot] = block;
-  segment.taken++;
-}
-
 /** Bytes that a log may have, and its copy, of a quota. */
 export function logRoom(quota: number): number {
   return Math.min(Math.max(quota >> 6, 1 << 14), 1 << 25);
@@ -98,6 +91,8 @@ export class Books {
   trims: Trim[] = [];
   /** Blocks that made room for others. */
   evicted = 0;
+  /** Of the blocks found by key that have a slot, without what slots take besides. */
+  keyedBytes = 0;
 
   /** Books of an empty folder. `quota` in bytes, of all files together. */
   constructor(quota: number) {
@@ -164,7 +159,7 @@ export class Books {
       bytes: undefined,
     });
     found.stored = true;
-    seat(found, segment, slot);
+    this.#seat(found, segment, slot);
     this.keyed.set(key, found);
   }
 
@@ -185,11 +180,19 @@ export class Books {
     for (;;) {
       const segment = this.#free(pages) ?? this.#grown(pages, most);
       if (segment !== undefined) {
-        seat(wanted, segment, segment.slots.indexOf(undefined));
+        this.#seat(wanted, segment, segment.slots.indexOf(undefined));
         return true;
       }
       if (!this.#trim(pages) && !this.#evict()) return false;
     }
+  }
+
+  #seat(block: Block, segment: Segment, slot: number): void {
+    block.segment = segment;
+    block.slot = slot;
+    segment.slots[slot] = block;
+    segment.taken++;
+    if (block.keyed) this.keyedBytes += block.length;
   }
 
   /** A segment with a free slot of this size. */
@@ -283,6 +286,7 @@ export class Books {
     if (segment?.slots[slot] === dropped) {
       segment.slots[slot] = undefined;
       segment.taken--;
+      if (dropped.keyed) this.keyedBytes -= dropped.length;
     }
     dropped.segment = undefined;
     dropped.stored = false;
@@ -302,7 +306,7 @@ export class Books {
 
   /** Recounts; throws where something does not add up. */
   check(): void {
-    let bytes = 0;
+    let bytes = 0, keyedBytes = 0;
     for (const { name, pages, slots, taken } of this.segments.values()) {
       bytes += PAGE * (1 + pages * slots.length);
       const there = slots.filter((at) => at !== undefined).length;
@@ -313,6 +317,7 @@ export class Books {
       }
       slots.forEach((at, i) => {
         if (at === undefined) return;
+        if (at.keyed) keyedBytes += at.length;
         if (at.slot === i && slotPages(at.length) === pages) return;
         throw new Error(
           `Disk check: slot ${i} of "${name}" has another's block`,
@@ -326,6 +331,11 @@ export class Books {
       if (at.key !== key || gone || stored !== placed && bytes === undefined) {
         throw new Error(`Disk check: the block of key "${key}" has no place`);
       }
+    }
+    if (keyedBytes !== this.keyedBytes) {
+      throw new Error(
+        `Disk check: ${this.keyedBytes} bytes by key, recounted ${keyedBytes}`,
+      );
     }
     if (bytes !== this.#bytes || bytes > this.#limit) {
       throw new Error(

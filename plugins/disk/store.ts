@@ -80,6 +80,7 @@ export class DiskStore {
   readonly #prints = new Map<string, string>();
   readonly #count = { reads: 0, readBytes: 0, lost: 0, errors: 0 };
   #used = false;
+  #refreshing: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   private constructor(options: StoreOptions, { writer, log }: Opened) {
@@ -185,7 +186,9 @@ export class DiskStore {
       Uint8Array.from(keys, (key) => this.#books.keyed.has(key) ? 1 : 0);
     const found = look();
     if (this.#writer || this.#closed || !found.includes(0)) return found;
-    return this.#refresh().then(look);
+    this.#refreshing ??= this.#refresh()
+      .finally(() => this.#refreshing = undefined);
+    return this.#refreshing.then(look);
   }
 
   /** Fills `out` with the block of a key. */
@@ -277,6 +280,11 @@ export class DiskStore {
     const { end, records } = replay(bytes, from === 0 ? RECORD : 0);
     for (const record of records) this.#books.apply(record, true);
     this.#logEnd = from + end;
+  }
+
+  /** Bytes of the blocks that can be found by key. */
+  get keyedBytes(): number {
+    return this.#books.keyedBytes;
   }
 
   /** What was done, and what there is. */
