@@ -280,6 +280,15 @@ export class Books {
     if (stored) this.free(dropped);
   }
 
+  /** Forgets all blocks of a segment, and its file. */
+  abandon({ number, name, pages, slots }: Segment): void {
+    if (this.segments.get(number)?.slots !== slots) return;
+    for (const at of slots) if (at !== undefined) this.drop(at);
+    this.segments.delete(number);
+    this.#bytes -= PAGE * (1 + pages * slots.length);
+    this.trims.push({ segment: name, bytes: 0 });
+  }
+
   /** Its slot may be used for others. */
   free(dropped: Block): void {
     const { segment, slot } = dropped;

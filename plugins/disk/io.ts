@@ -87,7 +87,10 @@ export interface ReadJob extends SlotJob {
   readonly bytes: number;
 }
 
-/** Answered by a byte for each job: 1 where it is in its memory, else 0. */
+/**
+ * Answered by a byte for each job: 1 where it is in its memory, 0 where it is not
+ * whole, 2 where that holds for all of its segment.
+ */
 export interface ReadRequest {
   readonly type: "read";
   readonly jobs: readonly ReadJob[];
@@ -233,29 +236,41 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
     logBytes += bytes.length;
   }
 
-  /** An open segment; undefined where there is none that is what it should be. */
-  function segment(
-    { segment: name, number, pages }: SlotJob,
-    sync?: boolean,
-  ): FileHandle | undefined {
-    const known = segments.get(name);
-    if (known !== undefined) return known;
-    const head = format.segmentHead(number, pages);
-    const path = `${folder}/${name}`;
-    if (sync !== undefined && !files.list(folder).includes(name)) {
-      place(name, head, sync);
-    }
-    const file = files.open(path, sync === undefined ? "read" : "keep");
+  function hasHead(file: FileHandle, head: Uint8Array): boolean {
     const found = new Uint8Array(head.length);
     file.read(0, found);
-    if (!found.every((byte, i) => byte === head[i])) {
-      if (sync === undefined) {
-        file.close();
-        return undefined;
-      }
-      file.write(0, head);
+    return found.every((byte, i) => byte === head[i]);
+  }
+
+  /** To read; undefined where there is none that is what it should be. */
+  function segment(job: SlotJob): FileHandle | undefined {
+    const known = segments.get(job.segment);
+    if (known !== undefined) return known;
+    let file: FileHandle;
+    try {
+      file = files.open(`${folder}/${job.segment}`, "read");
+    } catch {
+      return undefined;
     }
-    segments.set(name, file);
+    if (hasHead(file, format.segmentHead(job.number, job.pages))) {
+      segments.set(job.segment, file);
+      return file;
+    }
+    file.close();
+    return undefined;
+  }
+
+  /** To write; made where there is none. */
+  function writable(job: SlotJob, sync: boolean): FileHandle {
+    const known = segments.get(job.segment);
+    if (known !== undefined) return known;
+    const head = format.segmentHead(job.number, job.pages);
+    if (!files.list(folder).includes(job.segment)) {
+      place(job.segment, head, sync);
+    }
+    const file = files.open(`${folder}/${job.segment}`, "keep");
+    if (!hasHead(file, head)) file.write(0, head);
+    segments.set(job.segment, file);
     return file;
   }
 
@@ -267,18 +282,17 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
   function read({ jobs }: ReadRequest): Uint8Array {
     return Uint8Array.from(jobs, (job) => {
       try {
-        return readSlot(job, new Uint8Array(job.stage, job.at, job.bytes))
-          ? 1
-          : 0;
+        const file = segment(job);
+        if (file === undefined) return 2;
+        const out = new Uint8Array(job.stage, job.at, job.bytes);
+        return readSlot(file, job, out) ? 1 : 0;
       } catch {
         return 0;
       }
     });
   }
 
-  function readSlot(job: ReadJob, out: Uint8Array): boolean {
-    const file = segment(job);
-    if (file === undefined) return false;
+  function readSlot(file: FileHandle, job: ReadJob, out: Uint8Array): boolean {
     const { length, from, bytes } = job;
     const headBytes = format.headBytes(length);
     const at = format.slotAt(job.pages, job.slot);
@@ -316,7 +330,7 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
     }
     const written = new Set<FileHandle>();
     for (const job of jobs) {
-      const file = segment(job, sync)!;
+      const file = writable(job, sync);
       const head = format.headBytes(job.length);
       const slot = new Uint8Array(job.stage, job.at, head + job.length);
       format.seal(

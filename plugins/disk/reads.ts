@@ -23,11 +23,14 @@ const AHEAD = 2;
 /** A read without the memory for it. */
 export type ReadPlace = Omit<ReadJob, "at" | "stage">;
 
+/** What became of a block: "bad" is the whole segment. */
+export type Found = "ok" | "lost" | "bad";
+
 /** One that is waited for. */
 interface Wanted {
   readonly place: ReadPlace;
   readonly out: Uint8Array;
-  readonly done: (found: boolean) => void;
+  readonly done: (found: Found) => void;
 }
 
 /** A worker, and staging memory of messages that it has not got. */
@@ -56,8 +59,8 @@ export class Reads {
     }));
   }
 
-  /** Fills `out`; false when it is not whole. */
-  read(place: ReadPlace, out: Uint8Array): Promise<boolean> {
+  /** Fills `out`. */
+  read(place: ReadPlace, out: Uint8Array): Promise<Found> {
     return new Promise((done) => {
       this.#queue.push({ place, out, done });
       if (this.#woken) return;
@@ -79,7 +82,7 @@ export class Reads {
   #start(): void {
     const ready = this.#readers.filter((r) => !r.late);
     if (this.#closed || ready.length === 0) {
-      for (const { done } of this.#queue.splice(0)) done(false);
+      for (const { done } of this.#queue.splice(0)) done("lost");
       return;
     }
     while (this.#queue.length > 0) {
@@ -130,7 +133,7 @@ export class Reads {
         if (found[i] === 1 && !isShared(out)) {
           out.set(new Uint8Array(stage, jobs[i]!.at, out.length));
         }
-        done(found[i] === 1);
+        done(found[i] === 1 ? "ok" : found[i] === 2 ? "bad" : "lost");
       });
     const timer = setTimeout(() => {
       reader.late = true;

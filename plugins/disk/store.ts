@@ -123,6 +123,7 @@ export class DiskStore {
       books,
       room: queue,
       sync,
+      onGone: (segments) => this.#forget(segments),
       onFail: ({ message }, paused) => {
         if (this.#count.errors++ === 0 || paused) {
           onNote(
@@ -226,10 +227,13 @@ export class DiskStore {
     const job = { segment: name, number, pages, slot, length, key, print };
     return this.#reads.read({ ...job, from, bytes: out.length }, out)
       .then((found) => {
-        if (found) return this.#ok(out.length);
+        if (found === "ok") return this.#ok(out.length);
         this.#count.lost++;
-        if (this.#closed === undefined) this.#books.drop(wanted);
-        if (!this.#writer) this.#books.records = [];
+        if (this.#closed !== undefined) return "lost";
+        if (found === "bad") this.#books.abandon(segment!);
+        else this.#books.drop(wanted);
+        this.#writes?.wake();
+        if (!this.#writer) this.#books.records = this.#books.trims = [];
         return "lost";
       });
   }
@@ -271,15 +275,20 @@ export class DiskStore {
       this.#books = new Books(this.#options.bytes);
       this.#logHead = new Uint8Array();
       this.#logEnd = 0;
-      for (const hand of this.#options.readers) {
-        hand.ask({ type: "forget", segments: "all" }).catch(() => {});
-      }
+      this.#forget("all");
       if (!isLog(bytes)) return;
       this.#logHead = bytes.slice(0, RECORD);
     } else if (from !== this.#logEnd) return;
     const { end, records } = replay(bytes, from === 0 ? RECORD : 0);
     for (const record of records) this.#books.apply(record, true);
     this.#logEnd = from + end;
+  }
+
+  /** Those who read close these files. */
+  #forget(segments: readonly string[] | "all"): void {
+    for (const hand of this.#options.readers) {
+      hand.ask({ type: "forget", segments }).catch(() => {});
+    }
   }
 
   /** Bytes of the blocks that can be found by key. */

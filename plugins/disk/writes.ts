@@ -30,6 +30,8 @@ export interface WritesOptions {
   /** Bytes that may wait. */
   readonly room: number;
   readonly sync: boolean;
+  /** Called when files are not there any more. */
+  readonly onGone: (segments: readonly string[]) => void;
   /** Called when a batch has failed, and when writing pauses. */
   readonly onFail: (error: Error, paused: boolean) => void;
 }
@@ -78,8 +80,7 @@ export class Writes {
 
   /** Takes a block that has its bytes; false: forgotten. */
   add(added: Block): boolean {
-    const full = this.#waiting + added.length > this.#options.room;
-    if (full || performance.now() < this.#until) {
+    if (this.#isFull(added) || performance.now() < this.#until) {
       this.#forget(added);
       return false;
     }
@@ -94,6 +95,15 @@ export class Writes {
       });
     }
     return true;
+  }
+
+  /** What was dropped meanwhile takes no room any more. */
+  #isFull({ length }: Block): boolean {
+    const { room } = this.#options;
+    if (this.#waiting + length <= room) return false;
+    this.#queue = this.#queue.filter((b) => !b.gone);
+    this.#waiting = this.#queue.reduce((sum, b) => sum + b.length, 0);
+    return this.#waiting + length > room;
   }
 
   /** Does what the books want done, though no block came. */
@@ -149,6 +159,8 @@ export class Writes {
       await this.#hand.ask(request);
       this.#logBytes += request.log.length;
       this.#failures = 0;
+      const gone = request.trims.filter((t) => t.bytes === 0);
+      if (gone.length > 0) this.#options.onGone(gone.map((t) => t.segment));
       for (const done of batch) {
         this.bytes += done.length;
         this.#books.written(done);
