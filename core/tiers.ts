@@ -51,6 +51,7 @@ export class Tiers {
   readonly #used: Float64Array;
   readonly #peaks: Float64Array;
   readonly #waiting: (() => void)[] = [];
+  readonly #rooms: Uint8Array[] = [];
   #reads = 0;
   /** What comes from each tier since it was idle last. */
   readonly #rates: { reads: number; bytes: number; since: number }[];
@@ -202,38 +203,82 @@ export class Tiers {
         return this.get(id, store);
       });
     }
-    const out = new Uint8Array(new SharedArrayBuffer(place.bytes));
+    const view = this.#view(place);
+    if (view !== undefined) {
+      this.#land(id, place, view, store);
+      return true;
+    }
     const lost = (): boolean => {
       place.lost = true;
       if (place.key !== undefined) store.contents.forget(place.key);
       return false;
     };
-    const land = (found: "ok" | "lost"): boolean => {
+    const land = (found: "ok" | "lost", out: Uint8Array): boolean => {
       if (found !== "ok") return lost();
       // Who wanted it may have gone meanwhile, or gave its place back for now.
       if (this.#places.get(id) !== place) return false;
       place.coming = undefined;
       if (!store.isPlaced(id)) return false;
-      writeBlock(this.#groups, this.#memory, id, place.codec, out, store);
-      store.emitMove(id, this.#tiers[place.tier]!.id, "device");
-      this.drop(id);
-      store.landed(id);
-      this.moves++;
+      this.#land(id, place, out, store);
       return true;
+    };
+    const read = (): MaybePromise<boolean> => {
+      const out = this.#room(place.bytes);
+      const over = (found: "ok" | "lost"): boolean => {
+        const landed = land(found, out);
+        // What was lost may still be being written.
+        if (found === "ok") this.#rooms.push(out);
+        return landed;
+      };
+      const found = this.#ask(place, out);
+      return found instanceof Promise ? found.then(over, lost) : over(found);
     };
     if (this.#reads >= MOST_READS) {
       return place.coming = new Promise<void>((go) => this.#waiting.push(go))
-        .then(() => this.#ask(place, out)).then(land, lost)
-        .finally(() => this.#next());
+        .then(read).finally(() => this.#next());
     }
+    const landed = read();
+    if (!(landed instanceof Promise)) return landed;
+    this.#reads++;
+    return place.coming = landed.finally(() => this.#next());
+  }
+
+  /** Its bytes, where the tier has them at hand. */
+  #view({ tier, key, name, bytes }: Place): Uint8Array | undefined {
+    const { content, view } = this.#tiers[tier]!;
     try {
-      const found = this.#ask(place, out);
-      if (!(found instanceof Promise)) return land(found);
-      this.#reads++;
-      return place.coming = found.then(land, lost).finally(() => this.#next());
+      const found = key === undefined ? view?.(name) : content!.view?.(key);
+      return found?.length === bytes ? found : undefined;
     } catch {
-      return lost();
+      return undefined;
     }
+  }
+
+  /** A block has come. */
+  #land(
+    id: number,
+    { tier, codec }: Place,
+    bytes: Uint8Array,
+    store: BlockStore,
+  ): void {
+    const started = performance.now();
+    writeBlock(this.#groups, this.#memory, id, codec, bytes, store);
+    if (this.#rates[tier]!.reads === 0) {
+      this.#measure(tier, bytes.length, started);
+    }
+    store.emitMove(id, this.#tiers[tier]!.id, "device");
+    this.drop(id);
+    store.landed(id);
+    this.moves++;
+  }
+
+  /** Memory that workers of tiers can write to, used again and again. */
+  #room(bytes: number): Uint8Array {
+    for (let i = this.#rooms.length - 1; i >= 0; i--) {
+      if (this.#rooms[i]!.length === bytes) return this.#rooms.splice(i, 1)[0]!;
+    }
+    if (this.#rooms.length >= MOST_READS) this.#rooms.length = 0;
+    return new Uint8Array(new SharedArrayBuffer(bytes));
   }
 
   #ask(place: Place, out: Uint8Array): MaybePromise<"ok" | "lost"> {
