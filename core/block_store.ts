@@ -174,18 +174,21 @@ export class BlockStore {
     return true;
   }
 
-  /** An open block with one user; idle blocks make room. 0: there is none. */
-  take(group: number): number {
+  /**
+   * An open block with one user; idle blocks make room. 0: there is none. `coded`:
+   * one with a sealed place alone, for codes that are there already.
+   */
+  take(group: number, coded = false): number {
     const id = this.#spare.pop() ?? this.#fresh();
     this.#groups[id] = group;
-    if (!this.#place(id, false)) {
+    if (!this.#place(id, coded)) {
       this.#spare.push(id);
       return 0;
     }
     this.#refs[id] = 1;
     this.references++;
     this.#sealed[id] = 0;
-    this.#forms[id] = RAW;
+    this.#forms[id] = coded ? CODED : RAW;
     this.live++;
     return id;
   }
@@ -239,18 +242,31 @@ export class BlockStore {
     if (this.#sealed[id] === 0) this.sealed++;
     this.#sealed[id] = 1;
     this.#settle(id, this.#groups[id]!, index);
-    const { index: prefixes } = this.#plan;
-    if (
-      key !== undefined && content !== undefined &&
-      this.#keys[id] === undefined && this.find(key, this.#groups[id]!) === 0
-    ) {
-      prefixes?.set(key, id as BlockId, content);
-      this.changes++;
-      this.#keys[id] = key;
+    if (key !== undefined && content !== undefined) {
+      this.#name(id, key, content);
     }
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "seal", block: id as BlockId });
     }
+  }
+
+  /** As `seal()`, for a block that has been written as it is when it is sealed. */
+  adopt(id: number, index: number, key: string, content: BlockContent): void {
+    const { rounds, keepFirst } = this.#plan.groups[this.#groups[id]!]!;
+    this.sealed++;
+    this.#sealed[id] = 1;
+    if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;
+    this.#name(id, key, content);
+  }
+
+  /** From now on it is found by its key, unless another one is. */
+  #name(id: number, key: string, content: BlockContent): void {
+    const taken = this.#keys[id] !== undefined ||
+      this.find(key, this.#groups[id]!) !== 0;
+    if (taken) return;
+    this.#plan.index?.set(key, id as BlockId, content);
+    this.changes++;
+    this.#keys[id] = key;
   }
 
   #settle(id: number, group: number, index: number): void {
