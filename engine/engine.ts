@@ -16,7 +16,7 @@ import { BeamGroup } from "./beam_group.ts";
 import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation, newState } from "./conversation.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
@@ -327,7 +327,9 @@ export class Engine implements AsyncDisposable {
   conversation(system?: string): Conversation {
     return new Conversation(
       this,
-      system === undefined ? [] : [{ role: "system", content: system }],
+      newState(
+        system === undefined ? [] : [{ role: "system", content: system }],
+      ),
     );
   }
 
