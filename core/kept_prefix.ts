@@ -17,7 +17,7 @@ import type { DeviceMemory } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { KeyChain } from "./content_key.ts";
 import type { CachePlan, GroupPlan } from "./plan.ts";
-import { findPrefix } from "./prefix.ts";
+import { findPrefix, leastMultiple } from "./prefix.ts";
 import type { MaybePromise } from "./types.ts";
 
 /** Which start of the tokens, and whose. */
@@ -36,6 +36,8 @@ export interface KeptBlock {
   readonly group: number;
   /** Counted from the start of the sequence. */
   readonly index: number;
+  /** One past its last position. */
+  readonly end: number;
   /** Its content address, and that of the block before it, "" for none. */
   readonly key: string;
   /** See `key`. */
@@ -91,7 +93,7 @@ export class KeptPrefix {
     }
     this.blocks = plan.index === undefined ? [] : plan.groups
       .flatMap((g, i) => this.#blocksOf(g, i))
-      .sort((a, b) => this.#end(a) - this.#end(b) || a.group - b.group);
+      .sort((a, b) => a.end - b.end || a.group - b.group);
   }
 
   /** How many positions a sequence that goes on behind the tokens would find now. */
@@ -110,6 +112,16 @@ export class KeptPrefix {
       index,
       false,
     ).length;
+  }
+
+  /** Positions that the first `count` of the blocks are enough for. */
+  reach(count: number): number {
+    const { groups } = this.#plan, next = this.blocks[count];
+    if (next === undefined) return this.length;
+    // Of a window, a part is of no use.
+    if (groups.some((g) => !g.sight.full)) return 0;
+    const step = groups.map((g) => g.shape.tokens).reduce(leastMultiple);
+    return Math.floor((next.end - 1) / step) * step;
   }
 
   /** Copies a block to `out`, of its `bytes`; false: it is not there any more. */
@@ -179,7 +191,7 @@ export class KeptPrefix {
     return this.#planted.some((b) => store.find(b.key, b.group) === 0);
   }
 
-  /** Of a window, a part is of no use. */
+  /** Whether there is room for all of it, where a part is of no use. */
   #fits(): boolean {
     const { groups, evict } = this.#plan, store = this.#store;
     if (groups.every((g) => g.sight.full)) return true;
@@ -191,10 +203,6 @@ export class KeptPrefix {
   #coded({ group, index }: Pick<KeptBlock, "group" | "index">): boolean {
     const { fused, keepFirst } = this.#plan.groups[group]!;
     return fused !== undefined && index >= keepFirst;
-  }
-
-  #end({ group, index }: KeptBlock): number {
-    return (index + 1) * this.#plan.groups[group]!.shape.tokens;
   }
 
   /** What the query at `length` sees in one group. */
@@ -214,7 +222,8 @@ export class KeptPrefix {
       if (index >= start || (index >= first && index < sink)) {
         const of = this.#coded({ group, index }) ? sealed : open;
         const bytes = of[group]!.slotBytes;
-        out.push({ group, index, key, parent, bytes });
+        const ends = (index + 1) * tokens;
+        out.push({ group, index, end: ends, key, parent, bytes });
       }
       parent = key;
     }

@@ -134,7 +134,8 @@ function holds(group: GroupPlan, found: Found, length: number): boolean {
     (kept === 0 || found.runs[kept - 1]! >= kept - first);
 }
 
-function leastMultiple(a: number, b: number): number {
+/** The least number that both divide. */
+export function leastMultiple(a: number, b: number): number {
   let x = a;
   let y = b;
   while (y > 0) [x, y] = [y, x % y];
