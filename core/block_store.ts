@@ -311,23 +311,29 @@ export class BlockStore {
     return made;
   }
 
-  /** Frees the idle block that is cheapest to lose; false when there is none. */
-  evict(): boolean {
-    if (this.idle === 0) return false;
+  /** The idle block that is cheapest to lose; 0: there is none. */
+  victim(): number {
+    if (this.idle === 0) return 0;
     for (const id of this.#plan.evict.victims()) {
-      if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;
-      this.idle--;
-      this.idleBytes -= this.blockBytes(id);
-      this.evictions++;
-      this.#plan.evict.forget(id);
-      this.#forgetKey(id);
-      if (this.#plan.observe.length > 0) {
-        this.emit({ type: "evict", block: id });
-      }
-      this.#free(id);
-      return true;
+      if (this.#refs[id] === 0 && this.#keys[id] !== undefined) return id;
     }
-    return false;
+    return 0;
+  }
+
+  /** Frees that block; false when there is none. */
+  evict(): boolean {
+    const id = this.victim() as BlockId;
+    if (id === 0) return false;
+    this.idle--;
+    this.idleBytes -= this.blockBytes(id);
+    this.evictions++;
+    this.#plan.evict.forget(id);
+    this.#forgetKey(id);
+    if (this.#plan.observe.length > 0) {
+      this.emit({ type: "evict", block: id });
+    }
+    this.#free(id);
+    return true;
   }
 
   /** Tells every observer; what they throw is theirs. */

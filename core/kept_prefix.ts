@@ -42,6 +42,8 @@ export interface KeptBlock {
   readonly key: string;
   /** See `key`. */
   readonly parent: string;
+  /** Says all that its bytes depend on, as the key does, but not whose it is. */
+  readonly content: string;
   /** Bytes as they are on the device: the parts of it one after another. */
   readonly bytes: number;
 }
@@ -59,8 +61,8 @@ export class KeptPrefix {
   readonly #tokens: Int32Array;
   readonly #salt: string;
   readonly #priority: number;
-  /** Blocks that were copied in, and the evictions by then. */
-  readonly #planted: KeptBlock[] = [];
+  /** Blocks that were copied in, by id, and the evictions by then. */
+  readonly #planted = new Map<number, KeptBlock>();
   #evictions: number;
   /** There is no room for more; undefined: not looked yet. */
   #full: boolean | undefined;
@@ -145,42 +147,65 @@ export class KeptPrefix {
    * no room, not even in place of other idle ones, and so none for later ones.
    */
   plant(block: KeptBlock, bytes: Uint8Array): boolean {
-    const store = this.#store, { key, parent, group, index } = block;
+    const store = this.#store, { key, group } = block;
     this.#full ??= !this.#fits();
     if (this.#full) return false;
     const there = store.find(key, group);
     if (there !== 0) {
       // Used now: what is evicted for later ones is another.
       store.retain(there);
-      store.release(there);
-      this.#planted.push(block);
-      return !(this.#full = this.#lost());
+      this.#keep(block, there);
+    } else {
+      const id = this.#hasRoom(block)
+        ? store.take(group, this.#coded(block))
+        : 0;
+      // Room that what came before had to make is none.
+      if (id === 0 || this.#lost()) {
+        if (id !== 0) store.release(id);
+        this.#full = true;
+        return false;
+      }
+      this.#write(block, id, bytes);
+      this.#keep(block, id);
     }
-    const id = store.take(group, this.#coded(block));
-    // Room that what came before had to make is none.
-    if (id === 0 || this.#lost()) {
-      if (id !== 0) store.release(id);
-      this.#full = true;
-      return false;
-    }
+    return !(this.#full = this.#lost());
+  }
+
+  #write(
+    { key, parent, group, index }: KeptBlock,
+    id: number,
+    bytes: Uint8Array,
+  ) {
+    const store = this.#store, { shape, sight } = this.#plan.groups[group]!;
     let at = 0;
     for (const span of store.spans(id)) {
       this.#memory.write(span, bytes.subarray(at, at += span.bytes));
     }
-    const { tokens } = this.#plan.groups[group]!.shape;
     store.adopt(id, index, key, {
       parent,
       tokens: this.#tokens,
-      from: index * tokens,
-      to: (index + 1) * tokens,
+      from: index * shape.tokens,
+      to: (index + 1) * shape.tokens,
       group,
-      chained: this.#plan.groups[group]!.sight.full,
+      chained: sight.full,
       priority: this.#priority,
       salt: this.#salt,
     });
-    this.#planted.push(block);
-    store.release(id);
-    return !(this.#full = this.#lost());
+  }
+
+  /** The block is idle from now on. */
+  #keep(block: KeptBlock, id: number): void {
+    this.#planted.set(id, block);
+    this.#store.release(id);
+  }
+
+  /** Whether a block fits without one that was planted giving way. */
+  #hasRoom({ bytes }: KeptBlock): boolean {
+    const { places, idleBytes } = this.#store;
+    const { mostBytes = Infinity } = this.#plan.evict;
+    if (places.free >= bytes && idleBytes + bytes <= mostBytes) return true;
+    const victim = this.#store.victim();
+    return victim !== 0 && !this.#planted.has(victim);
   }
 
   /** Whether one that was planted has been evicted since. */
@@ -188,7 +213,10 @@ export class KeptPrefix {
     const store = this.#store;
     if (store.evictions === this.#evictions) return false;
     this.#evictions = store.evictions;
-    return this.#planted.some((b) => store.find(b.key, b.group) === 0);
+    for (const [id, { key, group }] of this.#planted) {
+      if (store.find(key, group) !== id) return true;
+    }
+    return false;
   }
 
   /** Whether there is room for all of it, where a part is of no use. */
@@ -213,17 +241,21 @@ export class KeptPrefix {
     const first = Math.floor(sight.first(this.length) / tokens);
     const sink = Math.ceil(sight.sink(this.length) / tokens);
     const chain = this.#chains[group]!, digest = new Uint8Array(32);
+    const anyones = new Uint8Array(32), salted = this.#salt !== "";
     chain.reset(digest, this.#salt);
+    chain.reset(anyones, "");
     const out: KeptBlock[] = [];
     let parent = "";
     for (let index = 0; index < end; index++) {
       chain.advance(digest, this.#tokens, index * tokens);
       const key = chain.key(digest);
+      if (salted) chain.advance(anyones, this.#tokens, index * tokens);
+      const content = salted ? chain.key(anyones) : key;
       if (index >= start || (index >= first && index < sink)) {
         const of = this.#coded({ group, index }) ? sealed : open;
         const bytes = of[group]!.slotBytes;
         const ends = (index + 1) * tokens;
-        out.push({ group, index, end: ends, key, parent, bytes });
+        out.push({ group, index, end: ends, key, parent, content, bytes });
       }
       parent = key;
     }

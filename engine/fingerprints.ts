@@ -13,7 +13,10 @@ import type { Tokenizer } from "../models/tokenizer.ts";
 import type { SessionMark } from "./session_error.ts";
 
 /** Fingerprints, 32 digits each. */
-export type Fingerprints = Readonly<Record<SessionMark, string>>;
+export interface Fingerprints extends Readonly<Record<SessionMark, string>> {
+  /** What all content addresses begin from: of weights and plan together. */
+  readonly address: string;
+}
 
 /** What they are of. */
 export interface Fingerprinted {
@@ -64,7 +67,20 @@ export function fingerprintsOf(
         probe(g.retention),
       ]),
     ]),
+    address: plan.fingerprint,
   };
+}
+
+/** What differs; blocks whose addresses begin otherwise are of another plan. */
+export function differences(
+  here: Fingerprints,
+  saved: Fingerprints,
+): readonly SessionMark[] {
+  const marks = (["weights", "tokenizer", "rope", "plan"] as const)
+    .filter((mark) => here[mark] !== saved[mark]);
+  return marks.length === 0 && here.address !== saved.address
+    ? ["plan"]
+    : marks;
 }
 
 /** A plan in a few words, to say in what two of them differ. */

@@ -14,11 +14,11 @@
  *  44   T  who made it and what was said: JSON, UTF-8
  *      4N  tokens
  *          then for each block, in the order of `KeptPrefix.blocks`:
- *       4  CRC-32 of the block's key and its bytes
+ *       4  CRC-32 of the block's content address and its bytes
  *          its bytes, as many as the plan says
  * ```
- * Numbers are little-endian but for the mark of the byte order. The key in the
- * checksum says plan, model and all tokens up to the block's end, so that a block at
+ * Numbers are little-endian but for the mark of the byte order. The address in
+ * the checksum says plan, model and all tokens up to the block's end, so that a block at
  * another's place counts as damaged. Lengths are compared with the file's before
  * anything is allocated.
  *
@@ -137,16 +137,16 @@ export async function readHead(
 }
 
 /** Writes a block's head to `record`, whose bytes follow it. */
-export function sealRecord(record: Uint8Array, key: string): void {
-  const sum = crc32(record.subarray(BLOCK_HEAD), crc32(key));
+export function sealRecord(record: Uint8Array, content: string): void {
+  const sum = crc32(record.subarray(BLOCK_HEAD), crc32(content));
   new DataView(record.buffer, record.byteOffset).setUint32(0, sum, true);
 }
 
 /** Whether a block is as it was written. */
-export function isSound(record: Uint8Array, key: string): boolean {
+export function isSound(record: Uint8Array, content: string): boolean {
   const view = new DataView(record.buffer, record.byteOffset);
   return view.getUint32(0, true) ===
-    crc32(record.subarray(BLOCK_HEAD), crc32(key));
+    crc32(record.subarray(BLOCK_HEAD), crc32(content));
 }
 
 function byteOrder(): Uint8Array {

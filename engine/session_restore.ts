@@ -14,11 +14,7 @@
 import type { KeptPrefix } from "../core/kept_prefix.ts";
 import { quote } from "../models/gguf/walk.ts";
 import { type ConversationState, newState } from "./conversation.ts";
-import {
-  type Fingerprints,
-  fingerprintsOf,
-  planWords,
-} from "./fingerprints.ts";
+import { differences, fingerprintsOf, planWords } from "./fingerprints.ts";
 import {
   damaged,
   SessionError,
@@ -127,14 +123,6 @@ async function openSession(path: string): Promise<Deno.FsFile> {
   }
 }
 
-function differences(
-  here: Fingerprints,
-  saved: Fingerprints,
-): readonly SessionMark[] {
-  return (Object.keys(here) as SessionMark[])
-    .filter((mark) => here[mark] !== saved[mark]);
-}
-
 function refusal(
   { model, plan }: SessionEngine,
   path: string,
@@ -217,9 +205,9 @@ async function plantBlocks(
     requireOpen();
     let at = 0;
     for (; i < end; i++) {
-      const { key, bytes } = blocks[i]!;
+      const { content, bytes } = blocks[i]!;
       const record = piece.subarray(at, at += BLOCK_HEAD + bytes);
-      if (!isSound(record, key)) return "damaged";
+      if (!isSound(record, content)) return "damaged";
       if (!kept.plant(blocks[i]!, record.subarray(BLOCK_HEAD))) return "full";
     }
     if (!whole) return "damaged";

@@ -88,7 +88,7 @@ async function writeBlocks(
   const most = Math.max(0, ...kept.blocks.map((b) => BLOCK_HEAD + b.bytes));
   const piece = new Uint8Array(Math.max(PIECE, most));
   let used = 0;
-  for (const [i, { key, bytes }] of kept.blocks.entries()) {
+  for (const [i, { content, bytes }] of kept.blocks.entries()) {
     if (used + BLOCK_HEAD + bytes > piece.length) {
       await writer.append(piece.subarray(0, used));
       requireOpen();
@@ -100,7 +100,7 @@ async function writeBlocks(
       await writer.append(piece.subarray(0, used));
       return i;
     }
-    sealRecord(record, key);
+    sealRecord(record, content);
     used += record.length;
   }
   await writer.append(piece.subarray(0, used));

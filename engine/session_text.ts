@@ -42,6 +42,7 @@ export function readText(path: string, json: string): SessionText {
         tokenizer: string(prints.tokenizer),
         rope: string(prints.rope),
         plan: string(prints.plan),
+        address: string(prints.address),
       },
       messages: list(all.messages).map(messageOf),
       past: string(all.past),
