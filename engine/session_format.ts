@@ -117,7 +117,7 @@ export async function readHead(
   const length = view.getUint32(16, true), count = view.getUint32(20, true);
   const positions = view.getUint32(24, true), at = FIXED + length + 4 * count;
   if (at > size || length > MOST_TEXT || positions > count) {
-    throw damaged(path, `of ${at} bytes before K and V, ${size} are there; it`);
+    throw damaged(path, `its head (${at} bytes before K and V, of ${size})`);
   }
   const rest = new Uint8Array(at - FIXED);
   if (!await read(rest) || view.getUint32(36, true) !== crc32(rest)) {
