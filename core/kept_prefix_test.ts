@@ -138,6 +138,21 @@ Deno.test("KVCache.keptPrefix() takes whole blocks, and the start that is there"
   d.end();
 });
 
+Deno.test("KVCache.keptPrefix() brings blocks from salt to salt, and to no other", async () => {
+  const plugins = () => [layoutPlugin(4), indexPlugin()];
+  const from = await cacheDriver(plugins()), to = await cacheDriver(plugins());
+  const tokens = range(26);
+  compute(from, tokens, "a");
+  const copy = copyOut(from, tokens, "a");
+  assert.equal(copyIn(to, tokens, copy, "b"), 24);
+  proves(to, tokens, 24, "b");
+  for (const salt of ["", "a"]) {
+    assert.equal(to.cache.keptPrefix(tokens, { salt }).length, 0);
+  }
+  to.end();
+  from.end();
+});
+
 Deno.test("KeptPrefix.read() misses what was evicted meanwhile", async () => {
   const d = await cacheDriver([layoutPlugin(4), indexPlugin()]);
   compute(d, range(13));

@@ -62,6 +62,16 @@ Deno.test("readHead() gives back what finishHead() wrote", async () => {
   assert.deepEqual(readText("a", textOf(text)), text);
 });
 
+Deno.test("readHead() refuses a head with any bit flipped, or its end cut off", async () => {
+  const head = headOf();
+  for (let at = 0; at < head.length; at++) {
+    const bad = head.slice();
+    bad[at]! ^= 1 << at % 8;
+    await assert.rejects(read(bad), SessionError, `byte ${at}`);
+    await assert.rejects(read(head.subarray(0, at)), SessionError, `${at}`);
+  }
+});
+
 Deno.test("readHead() refuses lengths before it takes memory for them", async () => {
   for (
     const [change, why] of [
