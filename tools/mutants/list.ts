@@ -110,8 +110,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a block in use is evicted where the eviction names it",
     file: "core/block_store.ts",
-    find: "if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;",
-    replace: "if (this.#keys[id] === undefined) continue;",
+    find:
+      "if (this.#refs[id] === 0 && this.#keys[id] !== undefined) return id;",
+    replace: "if (this.#keys[id] !== undefined) return id;",
     tests: HOSTILE,
   },
   {
