@@ -57,6 +57,7 @@ export * from "./plugins/paged_attention.ts";
 export * from "./plugins/prefix_cache.ts";
 export * from "./plugins/prompt_lookup.ts";
 export * from "./plugins/sliding_window.ts";
+export * from "./plugins/weight_offload.ts";
 
 export * from "./core/errors.ts";
 export * from "./core/plugin.ts";
@@ -75,3 +76,4 @@ export type * from "./core/scheduler_types.ts";
 export type * from "./core/sight.ts";
 export type { StepLimits } from "./core/step_plan.ts";
 export type * from "./core/types.ts";
+export type * from "./core/weight_plan.ts";

@@ -8,6 +8,9 @@ import type { KVCache } from "./cache.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest } from "./scheduler_types.ts";
 
+/** A request of which tiers have lost something so often does without them. */
+export const MOST_LOSSES = 2;
+
 /** What running requests are going to take soon. */
 export interface Load {
   /** Rows until all of them decode. */
@@ -116,10 +119,12 @@ export function start(
   cache: KVCache,
 ): boolean {
   const { request } = s;
-  if (s.seq !== undefined) return cache.comeBack(s.seq);
-  if (from === undefined) {
+  if (s.seq !== undefined) {
+    if (!cache.comeBack(s.seq)) return false;
+  } else if (from === undefined) {
     const { seq, cached, miss } = cache.open(s.history.subarray(0, s.length), {
       reuse: mayReuse(s),
+      tiers: s.losses < MOST_LOSSES,
       salt: request.tenant ?? "",
       priority: request.cachePriority ?? 0,
     });
@@ -131,6 +136,8 @@ export function start(
     s.computed = from.at;
   }
   if (s.cached < 0) s.cached = Math.min(s.computed, s.promptLength);
+  cache.summon(s.seq);
+  s.coming = cache.isComing(s.seq);
   return true;
 }
 

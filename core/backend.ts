@@ -75,7 +75,38 @@ export interface StepBatch {
   readonly wantedRows: Int32Array;
   /** How many of the largest logits to find for each wanted row, 0 to `limits.top`. */
   top: number;
+  /** Absent where every block has to be on the device. */
+  readonly stream?: StreamBatch | undefined;
 }
+
+/**
+ * Blocks that a step reads while it runs, because they do not fit on the device: for
+ * groups that see everything, one layer at a time, in runs of positions.
+ *
+ * ```text
+ *  tables, sealed    an entry with its lowest bit set is the offset, plus 1, of the
+ *                    block's part of the layer within its segment
+ * ```
+ */
+export interface StreamBatch {
+  /** Positions in a segment; segments begin at its multiples. */
+  readonly segmentTokens: number;
+  /** How many segments, from the first one on, have such blocks; 0 for none. */
+  segments: number;
+  /** Brings them; there where `segments` is not 0. */
+  feed: Feed | undefined;
+}
+
+/**
+ * Writes one layer (its place in the group) of a segment's blocks that are not on the
+ * device to `out`. What it throws is what the step rejects with.
+ */
+export type Feed = (
+  group: number,
+  layer: number,
+  segment: number,
+  out: Uint8Array,
+) => MaybePromise<void>;
 
 /** What a step leaves behind; views are valid until the next step. */
 export interface StepResult {
@@ -183,10 +214,15 @@ export interface Backend extends AsyncDisposable {
    * Says which layers share which blocks, once, when the plan is compiled and
    * before `batch` is touched: layer `groups[g].layers[i]` is layer i of the
    * blocks in `batch.tables[g]`. Makes tables of `tableStride` blocks for each
-   * sequence. Throws a TypeError where the groups do not cover each layer once
-   * with its own heads.
+   * sequence. `streams`: some blocks may stay away from the device (`batch.stream`).
+   * Throws a TypeError where the groups do not cover each layer once with its own
+   * heads.
    */
-  bind(groups: readonly BoundGroup[], tableStride: number): void;
+  bind(
+    groups: readonly BoundGroup[],
+    tableStride: number,
+    streams?: boolean,
+  ): void;
   /** Filled by the caller before each step; there once `bind()` was called. */
   readonly batch: StepBatch;
   /** Runs `batch`; K and V land in the blocks the tables name. */

@@ -10,9 +10,12 @@
  *                 (none) ◀──────────────────────────────────────────(none)
  * ```
  *
- * A block with one user may be *away*: its bytes are in a tier, and it has no
- * place on the device, or one that its bytes have not come back to yet. It has no
- * key meanwhile.
+ * A block may be *away*: its bytes are in a tier, and it has no place on the device,
+ * or one that its bytes have not come to yet. One that left has one user and no key
+ * meanwhile; one that is to come because a tier has its content has a place and a
+ * key from the start, so that others find it, and is freed when nobody waits for it
+ * any more. A *spilled* one stays away while its sequence runs: steps read it where
+ * it is.
  *
  * A block that a codec was applied to is *final*: it has its codes, or what they
  * stand for, in place of what was computed, and so is not unsealed again.
@@ -25,17 +28,22 @@ import type { Span } from "./allocator.ts";
 import type { DeviceMemory, OpenBlocks } from "./backend.ts";
 import { BlockPlaces } from "./block_places.ts";
 import { BlockValues } from "./block_values.ts";
+import { Contents } from "./contents.ts";
 import type { CachePlan } from "./plan.ts";
 import { Tiers } from "./tiers.ts";
-import type { BlockContent, CacheEvent } from "./slots.ts";
+import type { BlockContent, CacheEvent, Sought } from "./slots.ts";
 import type { BlockId } from "./types.ts";
 
 /** What a block's bytes are: as computed, what the codec gives back, or its codes. */
 const RAW = 0, ROUNDED = 1, CODED = 2;
 
+/** Where a block's bytes are: on the device, in a tier, in a tier to stay. */
+const HERE = 0, AWAY = 1, SPILLED = 2;
+
 /** The blocks of every group, in one device's memory. */
 export class BlockStore {
   readonly tiers: Tiers;
+  readonly contents: Contents;
   readonly places: BlockPlaces;
   readonly values: BlockValues;
   evictions = 0;
@@ -75,6 +83,7 @@ export class BlockStore {
     this.places = new BlockPlaces(groups, memory, budgetBytes, blockBytes);
     this.values = new BlockValues(groups, memory, this.places, openBlocks);
     this.tiers = new Tiers(plan, memory);
+    this.contents = new Contents(plan, memory);
   }
 
   /** Bytes a taker could get now, were they all in the right place. */
@@ -130,7 +139,12 @@ export class BlockStore {
 
   /** Whether its bytes are not on the device. */
   isAway(id: number): boolean {
-    return this.#away[id] === 1;
+    return this.#away[id] !== HERE;
+  }
+
+  /** Whether it stays away while it is used. */
+  isSpilled(id: number): boolean {
+    return this.#away[id] === SPILLED;
   }
 
   /** Bytes of a block. */
@@ -147,10 +161,13 @@ export class BlockStore {
       : this.places.openSpans(id, group);
   }
 
-  /** Gives up the place of a block with one user, whose bytes are in a tier. */
-  leave(id: number): void {
+  /**
+   * Gives up the place of a block with one user, whose bytes are in a tier; `spilled`:
+   * until its sequence ends.
+   */
+  leave(id: number, spilled = false): void {
     this.#forgetKey(id);
-    this.#away[id] = 1;
+    this.#away[id] = spilled ? SPILLED : AWAY;
     this.places.giveOpen(id, this.#groups[id]!);
     this.places.giveSealed(id, this.#groups[id]!);
   }
@@ -162,7 +179,50 @@ export class BlockStore {
 
   /** The bytes of a block have come to its place. */
   landed(id: number): void {
-    this.#away[id] = 0;
+    this.#away[id] = HERE;
+  }
+
+  /**
+   * A full block, block `index` of its sequence, that is to come from a tier that has
+   * its content, with a place for it and one user; idle blocks make room. 0: there is
+   * no room. One that comes altered is found by nobody else.
+   */
+  expect(
+    group: number,
+    index: number,
+    tier: number,
+    key: string,
+    about: Sought,
+    content: BlockContent,
+  ): number {
+    const id = this.#spare.pop() ?? this.#fresh();
+    const { fused, rounds, keepFirst } = this.#plan.groups[group]!;
+    const coded = fused !== undefined && index >= keepFirst;
+    this.#groups[id] = group;
+    if (!this.#place(id, coded)) {
+      this.#spare.push(id);
+      return 0;
+    }
+    this.#refs[id] = 1;
+    this.references++;
+    this.live++;
+    this.sealed++;
+    this.#sealed[id] = 1;
+    this.#forms[id] = coded
+      ? CODED
+      : rounds && index >= keepFirst
+      ? ROUNDED
+      : RAW;
+    this.#away[id] = AWAY;
+    this.tiers.expect(id, tier, key, about, this);
+    if (!this.tiers.alters(id)) this.#name(id, key, content);
+    return id;
+  }
+
+  #name(id: number, key: string, content: BlockContent): void {
+    this.#plan.index?.set(key, id as BlockId, content);
+    this.changes++;
+    this.#keys[id] = key;
   }
 
   /** A place for a block; idle blocks make room. False: there is none. */
@@ -222,7 +282,8 @@ export class BlockStore {
     this.references--;
     if (--this.#refs[id]! > 0) return;
     this.changes++;
-    if (this.#keys[id] === undefined) {
+    if (this.#keys[id] === undefined || this.isAway(id)) {
+      this.#forgetKey(id);
       this.#free(id);
       return;
     }
@@ -242,31 +303,25 @@ export class BlockStore {
     if (this.#sealed[id] === 0) this.sealed++;
     this.#sealed[id] = 1;
     this.#settle(id, this.#groups[id]!, index);
-    if (key !== undefined && content !== undefined) {
+    if (
+      key !== undefined && content !== undefined &&
+      this.#keys[id] === undefined && this.find(key, this.#groups[id]!) === 0
+    ) {
       this.#name(id, key, content);
+      this.contents.full(id, key, content.salt, this);
     }
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "seal", block: id as BlockId });
     }
   }
 
-  /** As `seal()`, for a block that has been written as it is when it is sealed. */
-  adopt(id: number, index: number, key: string, content: BlockContent): void {
+  /** As `seal()`, for a block that was written as it is once it is sealed. */
+  plant(id: number, index: number, key: string, content: BlockContent): void {
     const { rounds, keepFirst } = this.#plan.groups[this.#groups[id]!]!;
     this.sealed++;
     this.#sealed[id] = 1;
     if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;
     this.#name(id, key, content);
-  }
-
-  /** From now on it is found by its key, unless another one is. */
-  #name(id: number, key: string, content: BlockContent): void {
-    const taken = this.#keys[id] !== undefined ||
-      this.find(key, this.#groups[id]!) !== 0;
-    if (taken) return;
-    this.#plan.index?.set(key, id as BlockId, content);
-    this.changes++;
-    this.#keys[id] = key;
   }
 
   #settle(id: number, group: number, index: number): void {
@@ -327,6 +382,7 @@ export class BlockStore {
     this.idle--;
     this.idleBytes -= this.blockBytes(id);
     this.evictions++;
+    this.contents.leaving(id, this.#keys[id]!, this);
     this.#plan.evict.forget(id);
     this.#forgetKey(id);
     if (this.#plan.observe.length > 0) {
@@ -334,6 +390,12 @@ export class BlockStore {
     }
     this.#free(id);
     return true;
+  }
+
+  /** Tells every observer of a block that was copied from one tier to another. */
+  emitMove(id: number, from: string, to: string): void {
+    if (this.#plan.observe.length === 0) return;
+    this.emit({ type: "move", block: id as BlockId, from, to });
   }
 
   /** Tells every observer; what they throw is theirs. */
@@ -354,8 +416,8 @@ export class BlockStore {
     this.live--;
     this.places.giveOpen(id, this.#groups[id]!);
     this.places.giveSealed(id, this.#groups[id]!);
-    if (this.#away[id] === 1) this.tiers.drop(id);
-    this.#away[id] = 0;
+    if (this.isAway(id)) this.tiers.drop(id);
+    this.#away[id] = HERE;
     this.#spare.push(id);
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "release", block: id as BlockId });

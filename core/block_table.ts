@@ -38,6 +38,11 @@ export class BlockTable {
     this.#store = store;
   }
 
+  /** Positions in a block. */
+  get blockTokens(): number {
+    return this.#group.shape.tokens;
+  }
+
   /** Adds a block at the end. */
   push(id: number): void {
     const at = this.count + this.pending;

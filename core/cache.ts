@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { adopt, loadSeconds, noteUse } from "./adopt.ts";
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
@@ -18,13 +19,22 @@ import { requireCarried } from "./carried.ts";
 import { forkedBytes, growthBytes, peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import { findPrefix } from "./prefix.ts";
+import { findPrefix, missingKeys, type PrefixPlaces } from "./prefix.ts";
 import { type KeptOptions, KeptPrefix } from "./kept_prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
-import { comeBack, land, ownBytes, swapOut } from "./swap.ts";
+import { Spill } from "./spill.ts";
+import {
+  comeBack,
+  isAway,
+  isComing,
+  land,
+  ownBytes,
+  summon,
+  swapOut,
+} from "./swap.ts";
 import type { CacheEvent, Miss, MissReason } from "./slots.ts";
-import type { BlockId, BlockShape, MaybePromise, SeqId } from "./types.ts";
+import type { BlockShape, MaybePromise, SeqId } from "./types.ts";
 import { unusedBytes } from "./unused.ts";
 
 /** What a cache is made of. */
@@ -39,14 +49,27 @@ export interface CacheOptions {
   readonly blockBytes?: (shape: BlockShape) => number;
   /** The backend's, for codecs that it has no kernel for. Default: none. */
   readonly openBlocks?: OpenBlocks | undefined;
+  /**
+   * Positions that the backend reads at a time of blocks that are not on the device
+   * (`StreamBatch`). Default 0: all have to be there.
+   */
+  readonly segmentTokens?: number | undefined;
   /** Positions that `trim()` can take back after a window has slid, default 0. */
   readonly slack?: number;
 }
+
+/** Blocks that a sequence keeps on the device whose others may spill. */
+const SPILLED_BLOCKS = 2;
+
+/** What a position is taken to cost until steps were timed. */
+const ROW_SECONDS = 0.002;
 
 /** How a sequence is opened. */
 export interface OpenOptions {
   /** Default true; false starts it empty. */
   readonly reuse?: boolean;
+  /** Default true; false finds only what is on the device. */
+  readonly tiers?: boolean;
   /** Sequences of different salts share nothing by content. Default "". */
   readonly salt?: string;
   /** What its blocks are worth to an index that looks at it. Default 0. */
@@ -77,12 +100,17 @@ export class KVCache {
   readonly #store: BlockStore;
   readonly #memory: DeviceMemory;
   readonly #steps: Reservations;
+  readonly #spill: Spill;
   readonly #slack: number;
   readonly #seqs = new Map<SeqId, Sequence>();
   #ids = 0;
   #hits = 0;
   #hitTokens = 0;
+  #fetchedTokens = 0;
+  #declined = 0;
   #forks = 0;
+  /** Seconds that computing one position takes, about: what loading is weighed against. */
+  rowSeconds = ROW_SECONDS;
   readonly #misses: Record<MissReason, number> = {
     short: 0,
     differs: 0,
@@ -105,6 +133,11 @@ export class KVCache {
     );
     this.#memory = memory;
     this.#store = new BlockStore(plan, memory, budgetBytes, bytes, openBlocks);
+    this.#spill = new Spill(
+      plan.groups,
+      this.#store,
+      options.segmentTokens ?? 0,
+    );
     this.#steps = new Reservations(
       plan,
       this.#store,
@@ -118,37 +151,56 @@ export class KVCache {
    * token.
    */
   open(prompt: ArrayLike<number>, options: OpenOptions = {}): Opened {
-    const { reuse = true, salt = "", priority = 0 } = options;
-    const { groups, index } = this.plan;
-    if (index === undefined || !reuse) {
-      const reason = index === undefined ? "off" : "unwanted";
+    const { reuse = true, tiers = true, salt = "", priority = 0 } = options;
+    const places = reuse ? this.#findable() : undefined;
+    if (places === undefined) {
+      const reason = reuse ? "off" : "unwanted";
       const s = this.#fresh(salt, priority);
       return this.#missed(s, { reason, position: 0, block: 0, group: 0 });
     }
-    const { chains } = this.#steps;
-    const hit = findPrefix(prompt, salt, groups, chains, this.#store, index);
+    const hit = findPrefix(prompt, salt, places, !tiers);
     const s = this.#fresh(salt, priority);
     if (hit.length === 0) return this.#missed(s, hit.miss);
-    for (const [g, table] of s.tables.entries()) {
-      for (const id of hit.blocks[g]!) {
-        if (id !== 0) this.#store.retain(id);
-        table.push(id);
-      }
-      table.count = table.pending;
-      table.pending = 0;
-      table.hashed = table.count;
-      table.digest.set(hit.digests[g]!);
-      table.slide(hit.length);
-      for (let b = 0; b < table.count && index.use !== undefined; b++) {
-        if (table.ids[b] !== 0) index.use(table.ids[b] as BlockId, priority);
+    let wanted = hit.length;
+    if (wanted > hit.here) {
+      const saved = (wanted - hit.here) * this.rowSeconds;
+      if (loadSeconds(hit, places) >= saved) {
+        wanted = hit.here;
+        this.#declined++;
       }
     }
-    s.write(prompt, 0, hit.length, 0);
-    s.length = hit.length;
-    this.#hits++;
-    this.#hitTokens += hit.length;
-    this.emit({ type: "hit", seq: s.id, tokens: hit.length });
+    const length = adopt(s, hit, wanted, prompt, places);
+    noteUse(s, this.plan);
+    s.write(prompt, 0, length, 0);
+    s.length = length;
+    if (length > 0) {
+      this.#hits++;
+      this.#hitTokens += length;
+      this.#fetchedTokens += Math.max(0, length - hit.here);
+      this.emit({ type: "hit", seq: s.id, tokens: length });
+    }
     return this.#missed(s, hit.miss);
+  }
+
+  /**
+   * Asks tiers that cannot answer at once what they have of a prompt, so that `open()`
+   * finds it. Undefined where there is nobody to ask; never rejects.
+   */
+  seek(prompt: ArrayLike<number>, salt = ""): Promise<unknown> | undefined {
+    const places = this.#findable(), { contents } = this.#store;
+    if (places === undefined || !contents.any) return undefined;
+    const asked = missingKeys(prompt, salt, places).map((keys, g) =>
+      keys.length === 0
+        ? undefined
+        : contents.seek(keys, salt, this.plan.groups[g]!.shape.tokens)
+    ).filter((p) => p !== undefined);
+    return asked.length === 0 ? undefined : Promise.all(asked);
+  }
+
+  #findable(): PrefixPlaces | undefined {
+    const { groups, index } = this.plan, store = this.#store;
+    if (index === undefined) return undefined;
+    return { groups, index, store, chains: this.#steps.chains };
   }
 
   /** Changes whenever `sharedBytes()` may. */
@@ -158,22 +210,13 @@ export class KVCache {
 
   /** Bytes of the blocks that `open()` would find in use by others. */
   sharedBytes(prompt: ArrayLike<number>, salt: string): number {
-    const { groups, index } = this.plan, store = this.#store;
-    if (index === undefined) return 0;
-    const { chains } = this.#steps;
-    const { blocks } = findPrefix(
-      prompt,
-      salt,
-      groups,
-      chains,
-      store,
-      index,
-      false,
-    );
+    const places = this.#findable(), store = this.#store;
+    if (places === undefined) return 0;
+    const { blocks } = findPrefix(prompt, salt, places, true);
     let bytes = 0;
     for (const ids of blocks) {
       for (const id of ids) {
-        if (id !== 0 && store.refs(id) > 0) bytes += store.blockBytes(id);
+        if (id > 0 && store.refs(id) > 0) bytes += store.blockBytes(id);
       }
     }
     return bytes;
@@ -227,6 +270,30 @@ export class KVCache {
   }
 
   /**
+   * Makes room for a sequence that has too little, by moving its oldest blocks to a
+   * tier for as long as it lives: steps read them there. False where none can.
+   */
+  spill(seq: SeqId, bytes: number): boolean {
+    const s = this.#free(seq, "spill");
+    return this.#spill.possible && this.#spill.spill(s, bytes);
+  }
+
+  /** Whether blocks of a sequence are read from tiers while steps run. */
+  isSpilled(seq: SeqId): boolean {
+    return this.#get(seq).spilled;
+  }
+
+  /** Begins to bring what is away of a sequence; `load()` waits for it. */
+  summon(seq: SeqId): void {
+    summon(this.#get(seq), this.#store);
+  }
+
+  /** Whether bytes of a sequence are on their way, so that `load()` would wait. */
+  isComing(seq: SeqId): boolean {
+    return isComing(this.#get(seq), this.#store);
+  }
+
+  /**
    * Seconds to move what only this sequence uses down and up again, by what moves
    * took so far; Infinity where no tier has room for it.
    */
@@ -235,7 +302,7 @@ export class KVCache {
     const bytes = ownBytes(s, this.#store);
     const { tiers } = this.#store;
     return this.plan.tiers.length > 0
-      ? 2 * bytes * tiers.secondsPerByte
+      ? 2 * bytes * tiers.secondsPerByte()
       : Infinity;
   }
 
@@ -248,7 +315,7 @@ export class KVCache {
     const step = this.#steps.require(r, "fill");
     this.#steps.pin(step);
     const { list, seqs, rows } = step;
-    fillBatch(list, seqs, rows, this.plan, this.#store, batch);
+    fillBatch(list, seqs, rows, this.plan, this.#store, this.#spill, batch);
   }
 
   /**
@@ -293,7 +360,7 @@ export class KVCache {
   canFork(seq: SeqId, length: number): boolean {
     const s = this.#get(seq);
     return Number.isInteger(length) && length >= 0 && length <= s.length &&
-      s.away === 0 &&
+      !s.spilled && !isAway(s, this.#store) &&
       s.tables.every((t) => t.sees(length) && !t.isFinalAt(length));
   }
 
@@ -317,7 +384,7 @@ export class KVCache {
    */
   trim(seq: SeqId, length: number): void {
     const s = this.#free(seq, "trim");
-    if (s.away > 0) {
+    if (isAway(s, this.#store)) {
       throw new TypeError(
         `Cannot trim sequence ${seq}: it was swapped out; bring it back first`,
       );
@@ -343,6 +410,18 @@ export class KVCache {
     }
     for (const table of s.tables) table.cut(length);
     s.length = length;
+  }
+
+  /**
+   * Takes back what is lost, from position `at` on; false where what is left could
+   * not go on: close it then.
+   */
+  cutLost(seq: SeqId, at: number): boolean {
+    const s = this.#free(seq, "cut");
+    if (!s.tables.every((t) => t.sees(at) && !t.isFinalAt(at))) return false;
+    for (const table of s.tables) table.cut(at);
+    s.length = at;
+    return true;
   }
 
   /** Ends a sequence; the tail of a chain is the first to become idle. */
@@ -379,6 +458,37 @@ export class KVCache {
       this.#slack,
       unit === "slabs",
     );
+  }
+
+  /**
+   * Bytes that are missing for one sequence to grow to `length` alone; 0 where it
+   * fits, be it that its oldest blocks have to stay in a tier.
+   */
+  missingBytes(length: number): number {
+    const bytes = this.peakBytes(length, 1);
+    const missing = Math.max(0, bytes - this.budgetBytes);
+    if (missing === 0 || !this.#spill.possible) return missing;
+    const { groups } = this.plan, { places, tiers } = this.#store;
+    const left = groups.reduce((sum, group, g) => {
+      const most = this.#spill.reads(g)
+        ? Math.min(length, SPILLED_BLOCKS * group.shape.tokens)
+        : length;
+      return sum +
+        peakBytes(
+          [group],
+          {
+            open: [places.open[g]!],
+            sealed: [places.sealed[g]],
+            slabs: [places.slabs[g]!],
+          },
+          most,
+          1,
+          this.#slack,
+          true,
+        );
+    }, 0);
+    if (left > this.budgetBytes) return left - this.budgetBytes;
+    return Math.max(0, bytes - left - tiers.sliceRoom);
   }
 
   /**
@@ -465,6 +575,8 @@ export class KVCache {
       hits: this.#hits,
       misses: { ...this.#misses },
       hitTokens: this.#hitTokens,
+      fetchedTokens: this.#fetchedTokens,
+      declined: this.#declined,
       forks: this.#forks,
       copies: store.copies,
       evictions: store.evictions,

@@ -130,8 +130,15 @@ function countBlocks(
     live++;
     if (store.isAway(id)) {
       away.add(id);
-      agree(`users of block ${id}, which is away`, store.refs(id), 1);
-      if (key !== undefined) fail(`block ${id} is away and has a key`);
+      if (store.refs(id) < 1) {
+        fail(`block ${id} is away and nobody waits for it`);
+      }
+      if (key !== undefined && !store.isPlaced(id)) {
+        fail(`block ${id} is away, has no place, and can be found`);
+      }
+      if (store.isSpilled(id) && store.isPlaced(id)) {
+        fail(`block ${id} is spilled and has a place`);
+      }
     }
     for (
       const [at, count] of [

@@ -40,6 +40,10 @@ export interface CacheStat {
   readonly misses: Readonly<Record<MissReason, number>>;
   /** Positions that were found instead of computed. */
   readonly hitTokens: number;
+  /** How many of those came from tiers. */
+  readonly fetchedTokens: number;
+  /** Prompts that tiers had more of, which was computed since that took less time. */
+  readonly declined: number;
   /** Sequences that began as a copy of another. */
   readonly forks: number;
   /** Shared blocks copied before a write. */

@@ -11,6 +11,7 @@ export interface Deciders {
   readonly evict: string | undefined;
   readonly admission: string | undefined;
   readonly draft: string | undefined;
+  readonly weights: string | undefined;
   readonly plugins: readonly string[];
 }
 
@@ -44,10 +45,33 @@ export function explain(
       `draft: "${by.draft}", up to ${plan.draft.most} tokens at once`,
     );
   }
+  if (by.weights !== undefined) lines.push(...weights(plan, by.weights));
   if (plan.restore.length > 0) {
     lines.push(`restore: ${plan.restore.map((r) => `"${r.id}"`).join(", ")}`);
   }
   return lines.join("\n");
+}
+
+/** Where weights are, for a plugin that has a say in it. */
+function weights(
+  { weights: plan, backend, model }: Omit<CachePlan, "explain">,
+  by: string,
+): string[] {
+  if (plan === undefined) {
+    return [
+      `weights: "${by}" is not asked, backend "${backend}" keeps all of them`,
+    ];
+  }
+  const { streamed, depth, slotBytes, from, notes } = plan;
+  const stay = model.layers.length - streamed.length;
+  return [
+    streamed.length === 0
+      ? `weights: all ${stay} layers stay, decided by "${by}"`
+      : `weights: layers ${
+        spans(streamed)
+      } stream from ${from} through ${depth} slots of ${slotBytes} bytes, ${stay} stay, decided by "${by}"`,
+    ...notes.map((n) => `  ${n}`),
+  ];
 }
 
 function group(

@@ -7,6 +7,7 @@ import type { StepBatch } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Sequence } from "./sequence.ts";
+import type { Spill } from "./spill.ts";
 
 /** Rows of `seqs[0 .. count)` one after the other; see StepBatch. */
 export function fillBatch(
@@ -15,8 +16,10 @@ export function fillBatch(
   rows: number,
   plan: CachePlan,
   store: BlockStore,
+  spill: Spill,
   batch: StepBatch,
 ): void {
+  spill.fill(seqs, count, batch.stream);
   const { tokens, positions, tableStride } = batch;
   const { groups } = plan;
   if (rows > tokens.length || batch.tables.length !== groups.length) {
@@ -58,6 +61,13 @@ export function fillBatch(
         const full = Math.floor((s.length + s.pending) / shape.tokens);
         for (let b = Math.floor(s.length / shape.tokens); b < full; b++) {
           if (places[base + b] !== 0) seals++;
+        }
+      }
+      if (s.spilled && spill.reads(g)) {
+        const to = fused === undefined ? offsets : batch.sealed[g]!;
+        for (let b = 0; b < blocks; b++) {
+          if (!store.isSpilled(table.ids[b]!)) continue;
+          to[base + b] = spill.entry(g, b);
         }
       }
       const starts = batch.starts[g]!;

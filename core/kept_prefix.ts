@@ -84,7 +84,7 @@ export class KeptPrefix {
     this.#salt = salt;
     this.#priority = priority;
     this.#evictions = store.evictions;
-    this.length = length ?? this.found;
+    this.length = length ?? this.#look(false);
     const uneven = plan.groups.some((g) => this.length % g.shape.tokens !== 0);
     if (uneven || !(this.length >= 0 && this.length <= tokens.length)) {
       throw new RangeError(
@@ -98,22 +98,20 @@ export class KeptPrefix {
       .sort((a, b) => a.end - b.end || a.group - b.group);
   }
 
-  /** How many positions a sequence that goes on behind the tokens would find now. */
+  /** How many positions a sequence that goes on behind the tokens would find here. */
   get found(): number {
+    return this.#look(true);
+  }
+
+  #look(deviceOnly: boolean): number {
     const { groups, index } = this.#plan;
     if (index === undefined) return 0;
     // The last token of a prompt is never looked for: one more makes all these count.
     const prompt = new Int32Array(this.#tokens.length + 1);
     prompt.set(this.#tokens);
-    return findPrefix(
-      prompt,
-      this.#salt,
-      groups,
-      this.#chains,
-      this.#store,
-      index,
-      false,
-    ).length;
+    const store = this.#store, chains = this.#chains;
+    const places = { groups, index, store, chains };
+    return findPrefix(prompt, this.#salt, places, deviceOnly).length;
   }
 
   /** Positions that the first `count` of the blocks are enough for. */
@@ -126,11 +124,14 @@ export class KeptPrefix {
     return Math.floor((next.end - 1) / step) * step;
   }
 
-  /** Copies a block to `out`, of its `bytes`; false: it is not there any more. */
+  /**
+   * Copies a block to `out`, of its `bytes`, from the device or a tier that has it as
+   * it is there; false: it is not there any more.
+   */
   read(block: KeptBlock, out: Uint8Array): MaybePromise<boolean> {
     const id = this.#store.find(block.key, block.group);
     if (id === 0 || !this.#store.isPlaced(id) || this.#store.isAway(id)) {
-      return false;
+      return this.#fetch(block, out);
     }
     const waits: Promise<void>[] = [];
     let at = 0;
@@ -140,6 +141,23 @@ export class KeptPrefix {
       if (wait !== undefined) waits.push(wait);
     }
     return waits.length === 0 ? true : Promise.all(waits).then(() => true);
+  }
+
+  #fetch({ key, group }: KeptBlock, out: Uint8Array): MaybePromise<boolean> {
+    const { contents } = this.#store, salt = this.#salt;
+    if (!contents.any) return false;
+    const { shape: { tokens }, tierCodecs } = this.#plan.groups[group]!;
+    const [at = -1] = contents.find([key], salt, tokens);
+    const tier = this.#plan.tiers[at];
+    if (tier?.content === undefined || tierCodecs.has(tier.id)) return false;
+    try {
+      const got = tier.content.read(key, out, contents.about(salt, tokens));
+      return got instanceof Promise
+        ? got.then((g) => g === "ok", () => false)
+        : got === "ok";
+    } catch {
+      return false;
+    }
   }
 
   /**
@@ -181,7 +199,7 @@ export class KeptPrefix {
     for (const span of store.spans(id)) {
       this.#memory.write(span, bytes.subarray(at, at += span.bytes));
     }
-    store.adopt(id, index, key, {
+    store.plant(id, index, key, {
       parent,
       tokens: this.#tokens,
       from: index * shape.tokens,

@@ -8,6 +8,7 @@ import {
   layoutPlugin,
   windowPlugin,
 } from "./testing/fake_plan.ts";
+import { contentTier, tierPlugin } from "./testing/memory_tier.ts";
 
 /** A block of 4 tokens in 2 layers. */
 const BLOCK = 64;
@@ -176,6 +177,32 @@ Deno.test("KeptPrefix.read() misses what was evicted meanwhile", async () => {
   ]);
   const part = seen.cache.keptPrefix(range(24), { length: 24 });
   assert.deepEqual([0, 1, 2].map((n) => part.reach(n)), [0, 0, 24]);
+});
+
+Deno.test("KeptPrefix.read() takes what a tier has by content, as it was", async () => {
+  const tier = contentTier("leaving");
+  const plugins = () => [layoutPlugin(4), indexPlugin()];
+  const from = await cacheDriver([...plugins(), tierPlugin(tier)]);
+  const to = await cacheDriver(plugins());
+  const tokens = range(26);
+  compute(from, tokens);
+  from.cache.evictIdle();
+  assert.equal(from.cache.stat().blocks.sealed, 0);
+  const copy = copyOut(from, tokens);
+  assert.deepEqual([copy.length, copy.blocks.length], [24, 6]);
+  assert.equal(copyIn(to, tokens, copy), 24);
+  proves(to, tokens, 24);
+  const kept = from.cache.keptPrefix(tokens);
+  tier.slow = true;
+  assert.equal(
+    await kept.read(kept.blocks[0]!, new Uint8Array(kept.blocks[0]!.bytes)),
+    false,
+    "a tier that does not answer at once has nothing that is known",
+  );
+  tier.slow = false;
+  tier.forgets = () => true;
+  assert.equal(kept.read(kept.blocks[1]!, new Uint8Array(64)), false);
+  to.end();
 });
 
 Deno.test("KeptPrefix.plant() makes room among idle blocks, and among them only", async () => {

@@ -155,7 +155,7 @@ Deno.test("Scheduler goes on without what a tier has lost", async () => {
     async () => await d.cache.load(plan.reservation),
     /no tier has them any more/,
   );
-  d.keep(d.scheduler.lose(plan, [seq]));
+  d.keep(d.scheduler.lose(plan, new Map([[seq, 0]])));
   d.cache.check();
   tier.loses = () => false;
   d.drain();

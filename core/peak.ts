@@ -6,6 +6,9 @@
 import type { BlockPlaces } from "./block_places.ts";
 import type { GroupPlan } from "./plan.ts";
 
+/** Sizes of places, by group. */
+type Sizes = Pick<BlockPlaces, "open" | "sealed" | "slabs">;
+
 /**
  * Bytes of blocks one sequence holds at its largest while it grows to `length`
  * in steps of up to `chunk` positions, nothing shared. `slabs`: counts whole
@@ -14,7 +17,7 @@ import type { GroupPlan } from "./plan.ts";
  */
 export function peakBytes(
   groups: readonly GroupPlan[],
-  places: BlockPlaces,
+  places: Sizes,
   length: number,
   chunk: number,
   slack: number,
@@ -43,7 +46,7 @@ export function peakBytes(
  */
 export function forkedBytes(
   groups: readonly GroupPlan[],
-  places: BlockPlaces,
+  places: Sizes,
   length: number,
   shared: number,
   copies: number,
@@ -72,7 +75,7 @@ export function forkedBytes(
 /** Bytes of the next block of a sequence of `length` that may grow to `most`. */
 export function growthBytes(
   groups: readonly GroupPlan[],
-  places: BlockPlaces,
+  places: Sizes,
   length: number,
   most: number,
 ): number {

@@ -28,6 +28,11 @@ import type {
   Transcoder,
 } from "./slots.ts";
 import type { BlockShape, ModelShape } from "./types.ts";
+import {
+  planWeights,
+  type WeightPlan,
+  type WeightSizes,
+} from "./weight_plan.ts";
 
 /** Layers that share block tables: what they resolved to is the same. */
 export interface GroupPlan {
@@ -94,6 +99,8 @@ export interface CachePlan {
   readonly admission: Admission;
   /** Guesses tokens; undefined guesses none. */
   readonly draft: Drafter | undefined;
+  /** Which layers' weights are streamed; undefined: all stay on the device. */
+  readonly weights: WeightPlan | undefined;
   /** Who is told. */
   readonly observe: readonly Observer[];
   /**
@@ -117,6 +124,8 @@ export interface PlanOptions {
   readonly inputs?: readonly Input[];
   /** A sealed format without a kernel is a conflict, not a note. */
   readonly strict?: boolean;
+  /** What weights take beside these groups; absent where the backend streams none. */
+  readonly weights?: (groups: readonly GroupPlan[]) => WeightSizes;
 }
 
 /** The part of a backend that plans look at. */
@@ -157,6 +166,11 @@ export async function compilePlan(
   const evict = given.one("evict", "", () => true);
   const admission = given.one("admission", "", () => true);
   const draft = given.one("draft", "", () => true);
+  const sizes = options.weights;
+  const weights = planWeights(
+    given,
+    sizes === undefined ? undefined : () => sizes(groups.map((g) => g.plan)),
+  );
   if (given.conflicts.length > 0) {
     await given.close().catch((e) => void (given.cause ??= e));
     throw new PlanError(given.conflicts, { cause: given.cause });
@@ -183,6 +197,7 @@ export async function compilePlan(
     ].filter((t) => t.backend === backend.id),
     admission: admission?.value ?? byPriority(),
     draft: draft?.value,
+    weights: weights.plan,
     observe: given.of("observe").map((c) => c.value),
     fingerprint: sha256Text(JSON.stringify([
       model.id,
@@ -195,6 +210,7 @@ export async function compilePlan(
     evict: evict?.plugin,
     admission: admission?.plugin,
     draft: draft?.plugin,
+    weights: weights.plugin,
     plugins: plugins.map((p) => p.name).sort(),
   };
   const plan = Object.freeze({ ...body, explain: () => explain(body, by) });

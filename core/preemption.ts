@@ -8,11 +8,11 @@
  * @module
  */
 import type { KVCache } from "./cache.ts";
+import { MOST_LOSSES } from "./admit.ts";
 import { insert, remove, type RequestState } from "./request_state.ts";
 import type { GiveWay } from "./scheduler_types.ts";
 
-/** What a row is taken to cost until steps were timed, and how many rows tell. */
-const ROW_SECONDS = 0.002;
+/** How many rows of a step tell what one costs. */
 const MANY_ROWS = 16;
 
 /** Moves requests from running back to waiting. Both lists ascend by arrival. */
@@ -23,8 +23,6 @@ export class Preemption {
   readonly #cache: KVCache;
   readonly #waiting: RequestState[];
   readonly #running: RequestState[];
-  /** Seconds that one row took, of late, in steps with many. */
-  #rowSeconds = ROW_SECONDS;
 
   constructor(
     cache: KVCache,
@@ -39,7 +37,8 @@ export class Preemption {
   /** Notes how long a step took. */
   timed(rows: number, seconds: number): void {
     if (rows < MANY_ROWS) return;
-    this.#rowSeconds += (seconds / rows - this.#rowSeconds) / 8;
+    const cache = this.#cache;
+    cache.rowSeconds += (seconds / rows - cache.rowSeconds) / 8;
   }
 
   /**
@@ -57,12 +56,15 @@ export class Preemption {
 
   /** Takes a running request's memory; it waits. */
   giveWay(s: RequestState, how: GiveWay): void {
-    const swap = how === "auto"
-      ? this.#cache.swapSeconds(s.seq!) < s.computed * this.#rowSeconds
+    const swap = s.losses >= MOST_LOSSES
+      ? false
+      : how === "auto"
+      ? this.#cache.swapSeconds(s.seq!) < s.computed * this.#cache.rowSeconds
       : how === "swap";
     if (swap && this.#cache.swapOut(s.seq!)) this.swapped++;
     else this.#forget(s);
     s.leaving = undefined;
+    s.coming = false;
     this.preempted++;
     remove(this.#running, s);
     insert(this.#waiting, s);
@@ -88,5 +90,6 @@ export class Preemption {
     this.#cache.close(s.seq!);
     s.seq = undefined;
     s.computed = 0;
+    s.spilled = false;
   }
 }

@@ -38,6 +38,15 @@ export class RequestState {
   foundAt = -1;
   /** Its next token is not known yet; it rests. */
   held = false;
+  /** Some of its blocks are on their way to the device; it need not run before. */
+  coming = false;
+  /** Some of its blocks are in a tier, where steps read them. */
+  spilled = false;
+  /** How often tiers have lost blocks of it; in a row, without getting any further. */
+  losses = 0;
+  stalled = 0;
+  /** How far it had come when that happened last. */
+  lostAt = -1;
   /** Requests with the same prompt, itself among them; alone where undefined. */
   family: RequestState[] | undefined;
   /** What was there when it first began, and why not more. */

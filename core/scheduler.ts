@@ -131,8 +131,7 @@ export class Scheduler {
     const { prompt, maxTokens } = request;
     // The last sampled token is never computed.
     const length = prompt.length + Math.max(0, maxTokens - 1);
-    const bytes = this.#cache.peakBytes(length, 1);
-    const missing = bytes - this.#cache.budgetBytes;
+    const missing = this.#cache.missingBytes(length);
     if (missing > 0) {
       const block = this.#cache.peakBytes(1, 1);
       return { ok: false, blocks: Math.ceil(missing / block), bytes: missing };
@@ -221,7 +220,11 @@ export class Scheduler {
       if (admits) this.#admit();
       admits = false;
       const plan = this.#plan;
+      this.#arrive(false);
       plan.choose(this.#running, chunk, guesses);
+      if (plan.count === 0 && this.#arrive(true)) {
+        plan.choose(this.#running, chunk, guesses);
+      }
       if (plan.count === 0) {
         // All that run rest. They give way where somebody waits for their room.
         const resting = this.#running.at(-1);
@@ -241,6 +244,7 @@ export class Scheduler {
       else if (this.#running.length > 1) {
         this.#preemption.giveWay(this.#preemption.victim(), "auto");
       } else if (this.#preemption.forgetSwapped()) continue;
+      else if (this.#spill(this.#running[0]!, r)) continue;
       else if (plan.longest() > 1) chunk = plan.longest() >> 1;
       else {
         this.#restart(this.#running[0]!, r);
@@ -248,6 +252,28 @@ export class Scheduler {
         admits = true;
       }
     }
+  }
+
+  /**
+   * Lets requests run whose blocks have come; `all`: also those that wait for them,
+   * as `load()` will. Whether there were any.
+   */
+  #arrive(all: boolean): boolean {
+    let any = false;
+    for (const s of this.#running) {
+      if (!s.coming) continue;
+      s.coming = !all && this.#cache.isComing(s.seq!);
+      any ||= !s.coming;
+    }
+    return any;
+  }
+
+  /** Makes room for the only running request by moving some of it out of the way. */
+  #spill(s: RequestState, { bytes }: Shortfall): boolean {
+    if (s.stalled >= MOST_STALLED) return false;
+    const moved = this.#cache.spill(s.seq!, bytes);
+    s.spilled ||= moved;
+    return moved;
   }
 
   #somebodyWaits(): boolean {
@@ -359,15 +385,22 @@ export class Scheduler {
   }
 
   /**
-   * In place of `done()`: tiers have lost blocks of these sequences. Their requests
-   * begin anew, the others are as before.
+   * In place of `done()`: tiers have lost blocks, by sequence from a position on. That
+   * is computed again; other requests are as before.
    */
-  lose(plan: StepPlan, seqs: readonly SeqId[]): readonly Finished[] {
+  lose(
+    plan: StepPlan,
+    lost: ReadonlyMap<SeqId, number>,
+  ): readonly Finished[] {
     const ended = this.cancel(plan);
     for (const s of [...this.#running]) {
-      if (s.seq !== undefined && seqs.includes(s.seq)) {
-        this.#preemption.giveWay(s, "drop");
-      }
+      const at = s.seq === undefined ? undefined : lost.get(s.seq);
+      if (at === undefined) continue;
+      s.losses++;
+      s.stalled = s.reached > s.lostAt ? 0 : s.stalled + 1;
+      s.lostAt = s.reached;
+      if (this.#cache.cutLost(s.seq!, at)) s.computed = at;
+      else this.#preemption.giveWay(s, "drop");
     }
     return ended;
   }
@@ -444,7 +477,10 @@ export class Scheduler {
         s,
         "error",
         new RangeError(
-          `Cannot go on with request "${s.request.id}" at ${s.computed} tokens: ${short.bytes} bytes of KV memory are missing of ${this.#cache.budgetBytes}`,
+          `Cannot go on with request "${s.request.id}" at ${s.computed} tokens: ${short.bytes} bytes of KV memory are missing of ${this.#cache.budgetBytes}` +
+            (s.losses > 0
+              ? `, and tiers have lost what it left there ${s.losses} times`
+              : ""),
         ),
       );
       return;
@@ -506,5 +542,8 @@ export class Scheduler {
 
 /** See `SchedulerOptions.watermark`. */
 const WATERMARK = 0.01;
+
+/** Losses in a row, without a position computed in between, until tiers are given up. */
+const MOST_STALLED = 16;
 
 const NOTHING: readonly Finished[] = Object.freeze([]);

@@ -18,8 +18,10 @@ export class Sequence {
   pending = 0;
   /** The reserve() that looked at it last, to find one named twice. */
   seen = 0;
-  /** How many of its blocks are away. */
-  away = 0;
+  /** Some of its blocks may be away, to come back. */
+  awaits = false;
+  /** Some of its blocks stay in a tier; see `Spill`. */
+  spilled = false;
   /** Some of it came back from a tier not quite as it went: nobody is to find it. */
   altered = false;
   /** Part of its content addresses. */

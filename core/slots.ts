@@ -17,6 +17,7 @@ import type {
   Support,
   TokenRange,
 } from "./types.ts";
+import type { WeightPlacement } from "./weight_plan.ts";
 
 /** What a contribution may ask the executor for. */
 export type Input = "tokens" | "hidden" | "scores";
@@ -137,6 +138,8 @@ export interface ContentStore {
    * whatever becomes of this engine; or when the device gives it up.
    */
   readonly when: "full" | "leaving";
+  /** Bytes of what it keeps, for the ledger; absent where it cannot say. */
+  readonly used?: number;
   /**
    * Keeps a block; `bytes` are the store's own from now on. It makes room by
    * forgetting others, and may forget this one. A key that it has already is left
@@ -366,6 +369,8 @@ export interface Slots {
   restore: Restorer;
   /** Guessing tokens. */
   draft: Drafter;
+  /** Where weights are. */
+  weights: WeightPlacement;
   /** Attention over a format. */
   kernel: AttendKernel;
   /** Turning formats into each other. */
@@ -391,6 +396,7 @@ const rules = new Map<string, SlotRule>([
   ["evict", "one"],
   ["restore", "first"],
   ["draft", "one"],
+  ["weights", "one"],
   ["kernel", "best"],
   ["transcode", "best"],
   ["admission", "one"],

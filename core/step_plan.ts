@@ -63,6 +63,8 @@ export class Plan implements StepPlan {
   readonly #limits: StepLimits;
   readonly #drafter: Drafter | undefined;
   readonly #stepTokens: readonly number[];
+  /** A step reads blocks of one request from tiers, no more. */
+  #spilled = false;
 
   /** `stepTokens`: see `CachePlan`. */
   constructor(
@@ -83,7 +85,7 @@ export class Plan implements StepPlan {
   /**
    * Takes rows for running requests: one for each that decodes, then guesses
    * behind them, then prompts up to `chunk` rows each. `guesses`: whether there
-   * may be any.
+   * may be any. Requests whose blocks are on their way are left out.
    */
   choose(
     running: readonly RequestState[],
@@ -95,12 +97,14 @@ export class Plan implements StepPlan {
     this.wanted = 0;
     this.count = 0;
     this.drafted = 0;
+    this.#spilled = false;
     this.sampled.fill(-1);
     this.stops.fill(0);
     this.accepted.fill(0);
     this.holds.fill(0);
     let decoding = 0, prompts = 0;
     for (const s of running) {
+      if (s.coming) continue;
       if (s.decoding) decoding++;
       else if (!s.held) prompts++;
     }
@@ -111,12 +115,14 @@ export class Plan implements StepPlan {
         decoding
       : 0;
     for (const s of running) {
-      if (!s.decoding) continue;
+      if (!s.decoding || s.coming) continue;
       const drafts = spare > 0 ? this.#draft(s, spare) : 0;
       spare -= drafts;
       this.#add(s, 1 + drafts, drafts);
     }
-    for (const s of running) if (!s.decoding) this.#add(s, chunk, 0);
+    for (const s of running) {
+      if (!s.decoding && !s.coming) this.#add(s, chunk, 0);
+    }
   }
 
   /** Writes guesses behind a request's tokens; returns how many. */
@@ -149,7 +155,7 @@ export class Plan implements StepPlan {
 
   #add(s: RequestState, chunk: number, drafts: number): void {
     const { maxRows, maxSeqs, maxWanted } = this.#limits;
-    if (this.count === maxSeqs) return;
+    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return;
     const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
     let rows = Math.min(
@@ -168,6 +174,7 @@ export class Plan implements StepPlan {
     if (rows < 1) return;
     const whole = s.computed + rows === s.length + drafts;
     const e = this.entries[this.count] ??= new Entry();
+    if (s.spilled) this.#spilled = true;
     e.state = s;
     e.request = s.request;
     e.seq = s.seq!;

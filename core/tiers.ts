@@ -1,10 +1,14 @@
 /**
  * Blocks in the places below the device's memory.
  *
- * A block is copied down whole, as it is on the device, its parts one after another;
- * a full one as the codec of its group and tier makes it, where there is one. What
- * a tier cannot give back is lost, never wrong: whoever wants it
- * computes it again.
+ * ```text
+ *   put      a block leaves the device, under a name of its own
+ *   expect   a block is to come that a tier has by its content
+ *   get      its bytes come to its place; what a tier cannot give is lost
+ * ```
+ * A block is copied whole, as it is on the device, its parts one after another; a
+ * full one as the codec of its group and tier makes it, where there is one. What a
+ * tier cannot give back is lost, never wrong: whoever wants it computes it again.
  *
  * @module
  */
@@ -12,21 +16,30 @@ import type { DeviceMemory } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { LedgerLine } from "./ledger.ts";
 import type { CachePlan, GroupPlan } from "./plan.ts";
-import type { Codec, Tier } from "./slots.ts";
+import type { Codec, Sought, Tier } from "./slots.ts";
+import { blockCodec, readBlock, writeBlock } from "./tier_bytes.ts";
 import type { BlockId, MaybePromise } from "./types.ts";
+
+/** Blocks that tiers are asked for at the same time. */
+const MOST_READS = 16;
 
 /** Where one block is. */
 interface Place {
   readonly tier: number;
   /** What the tier calls it: a name is never used again, blocks' ids are. */
   readonly name: BlockId;
+  /** Its content key, where the tier has it by that. */
+  readonly key: string | undefined;
+  readonly about: Sought | undefined;
   readonly bytes: number;
   /** What it is coded with there; undefined: as it is on the device. */
   readonly codec: Codec | undefined;
   /** Until the tier has it. */
   put: Promise<void> | undefined;
-  /** The tier did not take it after all. */
-  failed: boolean;
+  /** The tier did not take it after all, or has it no more. */
+  lost: boolean;
+  /** Since it was asked for. */
+  coming: Promise<boolean> | undefined;
 }
 
 /** The tiers of one cache, and which blocks they hold. */
@@ -37,11 +50,13 @@ export class Tiers {
   readonly #places = new Map<number, Place>();
   readonly #used: Float64Array;
   readonly #peaks: Float64Array;
+  readonly #waiting: (() => void)[] = [];
+  #reads = 0;
   #names = 0;
   /** Blocks moved, down and up. */
   moves = 0;
-  /** Of a copy in one direction, measured; 1 GB/s until something was. */
-  secondsPerByte = 1e-9;
+  /** Of a copy in one direction, by tier, measured; 1 GB/s until something was. */
+  readonly #secondsPerByte: Float64Array;
 
   /** Makes them empty. */
   constructor(
@@ -53,6 +68,12 @@ export class Tiers {
     this.#memory = memory;
     this.#used = new Float64Array(tiers.length);
     this.#peaks = new Float64Array(tiers.length);
+    this.#secondsPerByte = new Float64Array(tiers.length).fill(1e-9);
+  }
+
+  /** Of a copy in one direction; of the first tier by default. */
+  secondsPerByte(tier = 0): number {
+    return this.#secondsPerByte[tier] ?? 0;
   }
 
   /** Whether these blocks fit below, the first of them first. */
@@ -68,50 +89,65 @@ export class Tiers {
     return true;
   }
 
+  /** Bytes that tiers with `slice` could still take. */
+  get sliceRoom(): number {
+    let bytes = 0;
+    for (const [i, t] of this.#tiers.entries()) {
+      if (t.slice !== undefined) bytes += t.capacity - this.#used[i]!;
+    }
+    return bytes;
+  }
+
   /** Whether a block will not come back as it went. */
   alters(id: number): boolean {
     return this.#places.get(id)?.codec?.lossy ?? false;
   }
 
+  /** Whether a block is on its way and neither here nor lost yet. */
+  isComing(id: number): boolean {
+    const place = this.#places.get(id);
+    return place?.coming !== undefined && !place.lost;
+  }
+
+  #codec(tier: number, id: number, store: BlockStore): Codec | undefined {
+    return blockCodec(this.#groups, this.#tiers[tier]!.id, id, store);
+  }
+
   #size(tier: number, id: number, store: BlockStore): number {
     const codec = this.#codec(tier, id, store);
-    return codec === undefined
-      ? store.blockBytes(id)
-      : codec.bytes(this.#groups[store.group(id)]!.shape);
+    return codec?.bytes(this.#groups[store.group(id)]!.shape) ??
+      store.blockBytes(id);
   }
 
   /**
-   * What a block is coded with in a tier. Open blocks have positions that nobody
-   * wrote. Codes are not coded again where that would save nothing by rule.
+   * Copies a block down; false where no tier has room. `whole`: it is to be read in
+   * parts, as it is on the device.
    */
-  #codec(tier: number, id: number, store: BlockStore): Codec | undefined {
-    const group = this.#groups[store.group(id)]!;
-    const codec = group.tierCodecs.get(this.#tiers[tier]!.id);
-    if (codec === undefined || !store.isSealed(id)) return undefined;
-    if (!store.isCoded(id)) return store.values.opens ? codec : undefined;
-    return codec.lossy && codec.id !== group.codec.id ? codec : undefined;
-  }
-
-  /** Copies a block down; false where no tier has room. */
-  put(id: number, store: BlockStore): boolean {
+  put(id: number, store: BlockStore, whole = false): boolean {
     const tier = this.#tiers.findIndex((t, i) =>
-      t.capacity - this.#used[i]! >= this.#size(i, id, store)
+      t.capacity - this.#used[i]! >= this.#size(i, id, store) &&
+      (!whole || (t.slice !== undefined && !this.#codec(i, id, store)))
     );
     if (tier < 0) return false;
     const started = performance.now();
     const codec = this.#codec(tier, id, store);
     const bytes = this.#size(tier, id, store);
     const copy = new Uint8Array(bytes);
-    if (!this.#read(id, codec, copy, store)) return false;
+    if (!readBlock(this.#groups, this.#memory, id, codec, copy, store)) {
+      return false;
+    }
     const place: Place = {
       tier,
       name: ++this.#names as BlockId,
+      key: undefined,
+      about: undefined,
       bytes,
       codec,
       put: undefined,
-      failed: false,
+      lost: false,
+      coming: undefined,
     };
-    const fail = (): void => void (place.failed = true);
+    const fail = (): void => void (place.lost = true);
     try {
       const put = this.#tiers[tier]!.put(place.name, copy);
       if (put instanceof Promise) {
@@ -124,77 +160,108 @@ export class Tiers {
     this.#used[tier]! += bytes;
     this.#peaks[tier] = Math.max(this.#peaks[tier]!, this.#used[tier]!);
     this.moves++;
-    if (place.put === undefined) this.#measure(bytes, started);
+    if (place.put === undefined) this.#measure(tier, bytes, started);
     return true;
   }
 
-  /** Copies a block up to where `store` has a place for it; false: it is lost. */
+  /** A block that is away will come from where a tier has its content. */
+  expect(
+    id: number,
+    tier: number,
+    key: string,
+    about: Sought,
+    store: BlockStore,
+  ): void {
+    this.#places.set(id, {
+      tier,
+      name: 0 as BlockId,
+      key,
+      about,
+      bytes: this.#size(tier, id, store),
+      codec: this.#codec(tier, id, store),
+      put: undefined,
+      lost: false,
+      coming: undefined,
+    });
+  }
+
+  /**
+   * Brings a block up to where `store` has a place for it, and says when it has
+   * landed; false: it is lost. Asked again, it is the same answer.
+   */
   get(id: number, store: BlockStore): MaybePromise<boolean> {
     const place = this.#places.get(id);
-    if (place === undefined) return false;
+    if (place === undefined || place.lost) return false;
+    if (place.coming !== undefined) return place.coming;
     if (place.put !== undefined) {
-      return place.put.then(() => this.get(id, store));
+      return place.coming = place.put.then(() => {
+        place.coming = undefined;
+        return this.get(id, store);
+      });
     }
-    if (place.failed) return false;
     const started = performance.now();
-    const out = new Uint8Array(place.bytes);
+    const out = new Uint8Array(new SharedArrayBuffer(place.bytes));
     const land = (found: "ok" | "lost"): boolean => {
-      if (found !== "ok") return false;
-      this.#write(id, place.codec, out, store);
-      this.#measure(place.bytes, started);
+      place.lost = found !== "ok";
+      // Who wanted it may have gone meanwhile, or gave its place back for now.
+      if (place.lost || this.#places.get(id) !== place) return false;
+      place.coming = undefined;
+      if (!store.isPlaced(id)) return false;
+      writeBlock(this.#groups, this.#memory, id, place.codec, out, store);
+      this.#measure(place.tier, place.bytes, started);
+      store.emitMove(id, this.#tiers[place.tier]!.id, "device");
       this.drop(id);
+      store.landed(id);
       this.moves++;
       return true;
     };
+    const lost = (): boolean => {
+      place.lost = true;
+      return false;
+    };
     try {
-      const found = this.#tiers[place.tier]!.get(place.name, out);
+      if (this.#reads >= MOST_READS) {
+        return place.coming = new Promise<void>((go) => this.#waiting.push(go))
+          .then(() => this.#ask(place, out)).then(land, lost)
+          .finally(() => this.#next());
+      }
+      const found = this.#ask(place, out);
+      if (!(found instanceof Promise)) return land(found);
+      this.#reads++;
+      return place.coming = found.then(land, lost).finally(() => this.#next());
+    } catch {
+      return lost();
+    }
+  }
+
+  #ask(place: Place, out: Uint8Array): MaybePromise<"ok" | "lost"> {
+    const tier = this.#tiers[place.tier]!;
+    return place.key === undefined
+      ? tier.get(place.name, out)
+      : tier.content!.read(place.key, out, place.about!);
+  }
+
+  /** One read is over: the next that waits goes on in its stead. */
+  #next(): void {
+    const go = this.#waiting.shift();
+    if (go === undefined) this.#reads--;
+    else go();
+  }
+
+  /** Reads a part of a block that is away, as it is on the device. */
+  slice(id: number, at: number, out: Uint8Array): MaybePromise<boolean> {
+    const place = this.#places.get(id);
+    if (place === undefined || place.lost) return false;
+    if (place.put !== undefined) {
+      return place.put.then(() => this.slice(id, at, out));
+    }
+    try {
+      const found = this.#tiers[place.tier]!.slice!(place.name, at, out);
       return found instanceof Promise
-        ? found.then(land, () => false)
-        : land(found);
+        ? found.then((is) => is === "ok", () => false)
+        : found === "ok";
     } catch {
       return false;
-    }
-  }
-
-  /** A block as it goes down; false where the device does not give it at once. */
-  #read(
-    id: number,
-    codec: Codec | undefined,
-    out: Uint8Array,
-    store: BlockStore,
-  ): boolean {
-    const group = store.group(id);
-    if (codec !== undefined) {
-      const raw = store.values.scratch(group);
-      if (!store.values.read(id, group, raw)) return false;
-      codec.seal(this.#groups[group]!.shape, raw, out);
-      return true;
-    }
-    let at = 0;
-    for (const span of store.spans(id)) {
-      const part = out.subarray(at, at += span.bytes);
-      if (this.#memory.read(span, part) instanceof Promise) return false;
-    }
-    return true;
-  }
-
-  /** The way back. */
-  #write(
-    id: number,
-    codec: Codec | undefined,
-    bytes: Uint8Array,
-    store: BlockStore,
-  ): void {
-    const group = store.group(id);
-    if (codec !== undefined) {
-      const raw = store.values.scratch(group);
-      codec.open(this.#groups[group]!.shape, bytes, raw);
-      store.values.write(id, group, raw);
-      return;
-    }
-    let at = 0;
-    for (const span of store.spans(id)) {
-      this.#memory.write(span, bytes.subarray(at, at += span.bytes));
     }
   }
 
@@ -203,6 +270,7 @@ export class Tiers {
     const place = this.#places.get(id);
     if (place === undefined) return;
     this.#places.delete(id);
+    if (place.key !== undefined) return;
     this.#used[place.tier]! -= place.bytes;
     const tier = this.#tiers[place.tier]!;
     const forget = (): void => {
@@ -218,22 +286,27 @@ export class Tiers {
 
   /** Bytes by tier. */
   stat(): { id: string; used: number; capacity: number }[] {
-    return this.#tiers.map(({ id, capacity }, i) => ({
+    return this.#tiers.map(({ id, capacity, content }, i) => ({
       id,
-      used: this.#used[i]!,
+      used: this.#used[i]! + (content?.used ?? 0),
       capacity,
     }));
   }
 
   /** For the ledger. */
   lines(): LedgerLine[] {
-    return this.#tiers.map(({ id }, i) => ({
-      tier: id,
-      owner: "kv",
-      component: "blocks",
-      bytes: this.#used[i]!,
-      peak: this.#peaks[i]!,
-    }));
+    return this.#tiers.flatMap(({ id, content }, i) => {
+      const blocks: LedgerLine = {
+        tier: id,
+        owner: "kv",
+        component: "blocks",
+        bytes: this.#used[i]!,
+        peak: this.#peaks[i]!,
+      };
+      if (content?.used === undefined) return [blocks];
+      const bytes = content.used;
+      return [blocks, { ...blocks, component: "prefixes", bytes, peak: bytes }];
+    });
   }
 
   /** Recounts; `away` are the blocks that are to be here. */
@@ -243,7 +316,7 @@ export class Tiers {
       if (!away.has(id)) {
         throw new Error(`Cache check: block ${id} is in a tier and not away`);
       }
-      used[place.tier]! += place.bytes;
+      if (place.key === undefined) used[place.tier]! += place.bytes;
     }
     for (const id of away) {
       if (this.#places.has(id)) continue;
@@ -259,8 +332,10 @@ export class Tiers {
     });
   }
 
-  #measure(bytes: number, started: number): void {
-    const now = (performance.now() - started) / 1000 / bytes;
-    this.secondsPerByte += (now - this.secondsPerByte) / 8;
+  #measure(tier: number, bytes: number, started: number): void {
+    // Of many that were asked together each takes its turn.
+    const turns = Math.max(1, this.#reads);
+    const now = (performance.now() - started) / 1000 / bytes / turns;
+    this.#secondsPerByte[tier]! += (now - this.#secondsPerByte[tier]!) / 8;
   }
 }

@@ -146,6 +146,9 @@ export class Engine implements AsyncDisposable {
     checkTokens(prompt, this.spec.vocab);
     const choices = choicesOf(options);
     const request = this.#request(prompt, options);
+    const seeking = this.cache.seek(prompt, options.tenant);
+    if (seeking !== undefined) await seeking;
+    signal?.throwIfAborted();
     if (choices.beams > 0) yield* this.#search(request, choices, options);
     else yield* this.#sample(request, choices, options);
   }

@@ -12,7 +12,7 @@ export interface Bounds {
   /** Longest that the model was trained for. */
   readonly trained: number;
   /** Its K/V have to fit here. */
-  readonly cache: Pick<KVCache, "peakBytes" | "budgetBytes">;
+  readonly cache: Pick<KVCache, "missingBytes">;
 }
 
 /** Throws a RangeError where `length` tokens are more than the context holds. */
@@ -40,7 +40,7 @@ export function mostTokens(
   if (wanted !== undefined) return Math.min(wanted, left);
   // The last token made is never computed.
   const fits = (made: number): boolean =>
-    cache.peakBytes(prompt + made - 1, 1) <= cache.budgetBytes;
+    cache.missingBytes(prompt + made - 1) === 0;
   if (fits(left)) return left;
   let low = 1, high = left;
   while (high - low > 1) {

@@ -5,8 +5,9 @@ import { collect, tinyEngine } from "./testing/tiny_engine.ts";
 
 /** Blocks of 8 tokens, 100 bytes each. */
 function bounds(budgetBytes: number): Bounds {
-  const peakBytes = (length: number): number => Math.ceil(length / 8) * 100;
-  return { context: 100, trained: 200, cache: { peakBytes, budgetBytes } };
+  const missingBytes = (length: number): number =>
+    Math.max(0, Math.ceil(length / 8) * 100 - budgetBytes);
+  return { context: 100, trained: 200, cache: { missingBytes } };
 }
 
 Deno.test("mostTokens() is what the context and the K/V memory leave, or what is wanted", () => {

@@ -8,16 +8,13 @@ import { createCache, type KVCache } from "../core/cache.ts";
 import { modelShape, type ModelSpec } from "../core/model.ts";
 import { compilePlan } from "../core/plan.ts";
 import { createScheduler } from "../core/scheduler.ts";
+import { offerBackend, tableStride } from "./backends.ts";
 import { checkContext, contextOf } from "./context.ts";
 import { Engine } from "./engine.ts";
-import { checkLoadOptions, defaultThreads } from "./load_options.ts";
-import { type LoadOptions, parseBytes } from "./options.ts";
+import { checkLoadOptions } from "./load_options.ts";
+import type { LoadOptions } from "./options.ts";
 import { pluginsFor } from "./plugins.ts";
-import type { GgufFile } from "../models/gguf.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
-
-/** Most bytes of rank-0 memory: what 32-bit addresses reach. */
-const MOST_BYTES = 2 ** 32 - 65536;
 
 /**
  * Loads a model: a file's path, a URL, `hf:owner/repo/file.gguf`, or a name of
@@ -61,28 +58,33 @@ export async function load(
   const file = await openGguf(path, { signal });
   const spec = modelSpec(file);
   const context = contextOf(spec, options);
-  let tokenizer: Tokenizer | undefined;
-  const backend = await createBackend(file, spec, context, options, () => {
-    tokenizer = createTokenizer(file);
+  const offer = await offerBackend(file, spec, context, options);
+  const compiled = await compilePlan({
+    model: modelShape(spec),
+    backend: offer.formats,
+    plugins: pluginsFor(spec, options.plugins),
+    ...(offer.weights === undefined ? {} : { weights: offer.weights }),
   });
-  let close = (): Promise<void> => Promise.resolve();
+  const { plan } = compiled;
+  let tokenizer: Tokenizer | undefined;
+  let backend: Backend | undefined;
   try {
-    const compiled = await compilePlan({
-      model: modelShape(spec),
-      backend,
-      plugins: pluginsFor(spec, options.plugins),
-    });
-    close = compiled.close;
-    const { plan } = compiled;
     checkContext(plan.groups, spec.context, context);
-    const blockTokens = Math.min(...plan.groups.map((g) => g.shape.tokens));
-    backend.bind(plan.groups, Math.ceil(context / blockTokens) + 1);
+    backend = await offer.create(plan.weights, () => {
+      tokenizer = createTokenizer(file);
+    });
+    backend.bind(
+      plan.groups,
+      tableStride(plan.groups, context),
+      plan.tiers.some((t) => t.slice !== undefined),
+    );
     const { capacity, used } = backend.memory.stat();
     const cache = createCache({
       plan,
       memory: backend.memory,
       budgetBytes: capacity - used,
       openBlocks: backend.openBlocks,
+      segmentTokens: backend.batch.stream?.segmentTokens,
     });
     checkRoom(cache, backend);
     const { rows, seqs, wanted } = backend.limits;
@@ -109,9 +111,9 @@ export async function load(
     });
   } catch (error) {
     try {
-      await backend[Symbol.asyncDispose]();
+      await backend?.[Symbol.asyncDispose]();
     } finally {
-      await close();
+      await compiled.close();
     }
     throw error;
   }
@@ -125,50 +127,4 @@ function checkRoom(cache: KVCache, { memory }: Backend): void {
     `Cannot load with a "budget" of ${capacity} bytes: the model and its workspace leave ${cache.budgetBytes}, ` +
       `the K/V of one token take ${wanted}; raise it, or lower "chunk"`,
   );
-}
-
-/** `whileLoading` runs while workers read the weights. */
-async function createBackend(
-  file: GgufFile,
-  spec: ModelSpec,
-  context: number,
-  options: LoadOptions,
-  whileLoading: () => void,
-): Promise<Backend> {
-  const { signal, onProgress, chunk = 256, parallel = 32 } = options;
-  const bytes = options.budget === undefined
-    ? MOST_BYTES
-    : Math.min(MOST_BYTES, parseBytes(options.budget));
-  const limits = {
-    rows: chunk,
-    seqs: Math.min(chunk, parallel),
-    wanted: Math.min(chunk, Math.max(64, parallel)),
-  };
-  if (options.backend === "reference") {
-    const [{ createReference }, { readTensor }] = await Promise.all([
-      import("../core/reference/backend.ts"),
-      import("../models/weights.ts"),
-    ]);
-    return createReference({
-      spec,
-      read: (name) => readTensor(file, name),
-      limits: { ...limits, bytes, top: 128 },
-    });
-  }
-  const { createWasm } = await import("../wasm/backend.ts");
-  const what = file.path.slice(file.path.lastIndexOf("/") + 1);
-  return await createWasm({
-    spec,
-    paths: file.files.map((f) => f.path),
-    threads: options.threads ?? defaultThreads(),
-    context,
-    bytes,
-    ...limits,
-    exact: options.precision === "exact",
-    build: options.build,
-    onStarted: whileLoading,
-    onProgress: (done, total) =>
-      onProgress?.({ stage: "load", what, done, total }),
-    signal,
-  });
 }

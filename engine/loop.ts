@@ -138,7 +138,7 @@ export class Loop {
       for (let i = 0; i < plan.count; i++) this.#give(plan, i, result);
     } catch (error) {
       if (error instanceof LostBlocks) {
-        this.#report(this.#scheduler.lose(plan, error.seqs));
+        this.#report(this.#scheduler.lose(plan, error.lost));
         return;
       }
       this.#report(this.#scheduler.cancel(plan));

@@ -243,6 +243,19 @@ Deno.test("sessions of tenants are found by who restores them", async () => {
   });
 });
 
+Deno.test("Engine.save() takes what was given up to host memory", async () => {
+  await withFolder(async (folder) => {
+    const model = await writeModel(folder), path = `${folder}/a.quire`;
+    const tokens = promptOf(33);
+    await using engine = await open(model, [cpuOffload({ bytes: 1 << 20 })]);
+    await make(engine, { tokens, maxTokens: 2 });
+    engine.cache.evictIdle();
+    assert.equal((await engine.save({ tokens }, path)).cachedTokens, 32);
+    await using other = await open(model);
+    assert.equal((await other.restore(path)).cachedTokens, 32);
+  });
+});
+
 Deno.test("Engine.save() keeps the tokens alone where no plugin keeps an index", async () => {
   await withFolder(async (folder) => {
     const model = await writeModel(folder), path = `${folder}/a.quire`;

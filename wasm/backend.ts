@@ -18,17 +18,22 @@ import type { ModelSpec } from "../core/model.ts";
 import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel, Transcoder } from "../core/slots.ts";
 import type { BlockShape } from "../core/types.ts";
+import type { WeightPlan } from "../core/weight_plan.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
+import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
-import { lines as cacheLines } from "./kernels.ts";
+import { wasmLimits } from "./limits.ts";
 import { placeWeights, type Weights } from "./load.ts";
 import { MAX_BYTES, WasmMemory } from "./memory.ts";
 import { openBlocks } from "./open_blocks.ts";
 import { takePlaces, takeRopes, TOP } from "./places.ts";
+import { readWeights, takeFeeding } from "./read_weights.ts";
 import { compileProgram, type Places, programBytes } from "./program.ts";
 import { NEXT_WORD, RECORD_BYTES } from "./records.ts";
+import { ringLines } from "./ring.ts";
 import { type Extent, extentOf, Space, SPREAD_ROWS } from "./space.ts";
 import { boundariesOf, placeSealed } from "./sealed_layers.ts";
+import { BlockStream, placeRing } from "./stream.ts";
 import { checkWidths } from "./widths.ts";
 import { CONTROL_BYTES, Workers } from "./workers.ts";
 
@@ -51,6 +56,8 @@ export interface WasmOptions {
   readonly wanted?: number | undefined;
   /** Weights, activations, K and V in f32. */
   readonly exact?: boolean | undefined;
+  /** Which layers are streamed. Default: none. */
+  readonly weights?: WeightPlan | undefined;
   /** Default: what the machine runs. */
   readonly build?: KernelBuild | undefined;
   /** How products are summed, for tests; default by probe. See assembly/lanes.ts. */
@@ -76,15 +83,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
   checkWidths(options.paths[0] ?? spec.id, spec);
   const threads = options.threads ?? navigator.hardwareConcurrency;
   const memory = new WasmMemory(options.bytes ?? MAX_BYTES);
-  const limits: BackendLimits = {
-    bytes: memory.stat().capacity,
-    maxSpan: memory.maxSpan,
-    align: memory.align,
-    rows: options.rows ?? 256,
-    seqs: options.seqs ?? 64,
-    wanted: options.wanted ?? 64,
-    top: TOP,
-  };
+  const limits = wasmLimits(options);
   const extent = extentOf(spec, limits, context);
   const space = new Space(memory);
   const control = space.take("workspace", "control", CONTROL_BYTES);
@@ -93,7 +92,8 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     "attention scratch",
     extent.scratch * threads,
   );
-  const weights = placeWeights(spec, memory, exact);
+  const weights = placeWeights(spec, memory, exact, options.weights);
+  const feeding = takeFeeding(space, weights);
   const build = options.build ?? bestBuild();
   const module = await kernelModule(build);
   const workers = await Workers.start({
@@ -108,8 +108,14 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     mode: options.mode ?? -1,
     spins: options.spins ?? 2000,
   });
+  let feeders: Feeders | undefined;
   try {
     await readWeights(options, memory, workers, weights, threads);
+    if (feeding !== undefined) {
+      const { paths } = options;
+      const shared = { module, memory: memory.memory, paths };
+      feeders = await Feeders.start({ ...shared, ...feeding });
+    }
   } catch (error) {
     await workers.close();
     throw error;
@@ -121,56 +127,12 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     space,
     weights,
     workers,
+    feeders,
+    ringWords: feeding?.words ?? 0,
     scratch,
     build,
     threads,
   });
-}
-
-async function readWeights(
-  { paths, onStarted, onProgress, signal }: WasmOptions,
-  memory: WasmMemory,
-  workers: Workers,
-  weights: Weights,
-  threads: number,
-): Promise<void> {
-  const decoding = weights.decoding[0] + weights.decoding[1];
-  const each = cacheLines(weights.staging) + decoding;
-  const spans = Array.from({ length: threads }, () => memory.alloc(each));
-  try {
-    const spaces = spans.map((span) => {
-      if (span === undefined) {
-        throw new RangeError(
-          `Cannot load the model: ${each} bytes of staging for each of ${threads} workers wanted, raise "budget"`,
-        );
-      }
-      const lanes = span.offset + cacheLines(weights.staging);
-      const decoding = [lanes, lanes + weights.decoding[0]] as const;
-      return { staging: span.offset, decoding };
-    });
-    const total = weights.tasks.reduce((sum, t) => sum + t.bytes, 0);
-    const count = weights.tasks.length;
-    const started = new AbortController();
-    const loading = workers.load(
-      paths,
-      weights.tasks,
-      spaces,
-      (done) => onProgress?.(Math.round(total * done / count), total),
-      AbortSignal.any([
-        started.signal,
-        ...signal === undefined ? [] : [signal],
-      ]),
-    );
-    try {
-      onStarted?.();
-    } catch (error) {
-      // The workers write to the staging space until they have heard of it.
-      started.abort(error);
-    }
-    await loading;
-  } finally {
-    for (const span of spans) if (span !== undefined) memory.free(span);
-  }
 }
 
 interface Parts {
@@ -180,6 +142,9 @@ interface Parts {
   readonly space: Space;
   readonly weights: Weights;
   readonly workers: Workers;
+  /** Where layers are streamed. */
+  readonly feeders: Feeders | undefined;
+  readonly ringWords: number;
   readonly scratch: number;
   readonly build: KernelBuild;
   readonly threads: number;
@@ -201,6 +166,7 @@ export class WasmBackend implements Backend {
   readonly #size: number;
   readonly #formats: PlanBackend;
   #batch: StepBatch | undefined;
+  #stream: BlockStream | undefined;
   #places: Places | undefined;
   #program = 0;
   #records: Int32Array = new Int32Array(0);
@@ -240,7 +206,11 @@ export class WasmBackend implements Backend {
     return this.#formats.slab!(shape);
   }
 
-  bind(groups: readonly BoundGroup[], tableStride: number): void {
+  bind(
+    groups: readonly BoundGroup[],
+    tableStride: number,
+    streams = false,
+  ): void {
     if (this.#batch !== undefined) {
       throw new TypeError("Cannot bind the backend twice");
     }
@@ -258,6 +228,10 @@ export class WasmBackend implements Backend {
     );
     placeSealed(parts, groups, places, this.#size);
     this.#boundaries = boundariesOf(groups);
+    const ring = streams
+      ? placeRing(parts, groups, ({ shape }) => this.blockBytes(shape))
+      : undefined;
+    if (ring !== undefined) this.#stream = new BlockStream(ring);
     const records = compileProgram({
       base,
       spec,
@@ -269,6 +243,8 @@ export class WasmBackend implements Backend {
       tableStride,
       size: this.#size,
       most: TOP,
+      streams: ring?.layers,
+      ringWords: this.#parts.ringWords,
     });
     this.#records = this.memory.i32(base, records.bytes / 4);
     records.write(this.#records);
@@ -291,7 +267,20 @@ export class WasmBackend implements Backend {
 
   run(): Promise<StepResult> {
     this.prepare();
-    return this.#parts.workers.run(this.#program).then(() => this.#result);
+    const { workers, feeders } = this.#parts, stream = this.#stream;
+    const step = workers.run(this.#program);
+    if (feeders === undefined && !stream?.batch.segments) {
+      return step.then(() => this.#result);
+    }
+    const fed = stream?.run();
+    fed?.catch(() => {});
+    return step.then(async () => {
+      // Nothing is waited for that the step has not waited for.
+      stream?.end();
+      if (feeders?.failed) throw await feeders.failure();
+      await fed;
+      return this.#result;
+    });
   }
 
   /** Writes what of the batch is not in shared memory already. */
@@ -303,6 +292,7 @@ export class WasmBackend implements Backend {
     words[3] = this.#cutTiles(batch);
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
     words[5] = batch.seals;
+    this.#stream?.prepare();
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
   }
@@ -360,6 +350,7 @@ export class WasmBackend implements Backend {
       wanted: 0,
       wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,
+      stream: this.#stream?.batch,
     };
   }
 
@@ -373,11 +364,17 @@ export class WasmBackend implements Backend {
     return [
       line({ owner: "weights", component: "model", bytes: weights.bytes }),
       ...space.entries().map(line),
+      ...ringLines(weights.ring),
     ];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.workers.close();
+    const { workers, feeders } = this.#parts;
+    // A step ends at the first layer that is not in.
+    feeders?.halt();
+    this.#stream?.close();
+    await workers.close();
+    await feeders?.close();
   }
 }
 

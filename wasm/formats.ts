@@ -46,6 +46,7 @@ export function wasmFormats(
     rawFormat,
     kernels: [attendKernel(rawFormat), sealedKernel(rawFormat)],
     transcoders: [],
+    openBlocks: { read: noMemory, write: noMemory },
     slab: ({ tokens, headDim, layers, kvHeads }) => {
       const piece = tokens * headDim * size, parts = layers * kvHeads * 2;
       const most = limits.bytes / SLAB_PART / (piece * parts);
@@ -55,6 +56,10 @@ export function wasmFormats(
     blockBytes: ({ layers, kvHeads, tokens, headDim }) =>
       layers * kvHeads * 2 * tokens * headDim * size,
   };
+}
+
+function noMemory(): never {
+  throw new TypeError("Cannot open a block: there is no memory yet");
 }
 
 /** Reads open blocks and sealed ones of all formats of sealed.ts, side by side. */

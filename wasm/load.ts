@@ -3,19 +3,18 @@
  *
  * @module
  */
-import type { Span } from "../core/allocator.ts";
+import type { Allocator, Span } from "../core/allocator.ts";
 import type { ModelSpec, TensorInfo } from "../core/model.ts";
+import type { WeightPlan, WeightSource } from "../core/weight_plan.ts";
 import {
   KERNELS,
   type LaneLayout,
-  layoutOf,
   lines,
   PANEL,
   panelBytes,
-  panelsOf,
 } from "./kernels.ts";
-import type { WasmMemory } from "./memory.ts";
-import type { LoadTask } from "./worker.ts";
+import type { LoadTask } from "./task_reader.ts";
+import { type Weight, weightList } from "./weight_list.ts";
 
 /** A matrix in the shared memory. */
 export interface Matrix {
@@ -30,25 +29,52 @@ export interface Matrix {
 export interface Weights {
   readonly matrices: ReadonlyMap<string, Matrix>;
   readonly vectors: ReadonlyMap<string, number>;
+  /** What is read once, when the model is loaded. */
   readonly tasks: readonly LoadTask[];
-  /** Bytes of all of them. */
+  /** Bytes of those that stay. */
   readonly bytes: number;
-  /** Bytes one worker needs to read a task's rows. */
-  readonly staging: number;
   /** Bytes one worker needs to decode a panel: in its layout, and as f32 rows. */
   readonly decoding: readonly [number, number];
+  /** Layers that come and go. */
+  readonly ring: Ring | undefined;
+}
+
+/** Slots, and what goes through them: layer k of those lies in slot k mod depth first. */
+export interface Ring {
+  readonly from: WeightSource;
+  /** Address of slot 0; the others follow. */
+  readonly base: number;
+  readonly slotBytes: number;
+  readonly depth: number;
+  readonly layers: readonly RingLayer[];
+  /** From "host": the layers' bytes, ready to be copied. */
+  readonly hosts: readonly SharedArrayBuffer[];
+}
+
+/** A layer that is streamed. */
+export interface RingLayer {
+  readonly layer: number;
+  readonly bytes: number;
+  /** Its rows in the file; addresses count from the start of a slot. */
+  readonly tasks: readonly LoadTask[];
 }
 
 /** Rows are read about this many bytes at a time. */
 const CHUNK = 1 << 20;
+
+/** Of streamed layers less: what was read is packed while it is in the L2 cache. */
+const STREAM_CHUNK = 1 << 18;
 
 /** Memory ran out while loading; the message has the numbers. */
 export class NoRoom extends RangeError {
   override readonly name = "NoRoom";
 }
 
+/** The part of a memory that says where spans are. */
+export type Books = Pick<Allocator, "alloc" | "stat">;
+
 /** Takes `bytes` or says what for. */
-export function take(memory: WasmMemory, bytes: number, what: string): Span {
+export function take(memory: Books, bytes: number, what: string): Span {
   const span = memory.alloc(bytes);
   if (span !== undefined) return span;
   const { capacity, used, largestFree } = memory.stat();
@@ -58,66 +84,108 @@ export function take(memory: WasmMemory, bytes: number, what: string): Span {
   );
 }
 
-/** Places every tensor the model names. Throws {@linkcode NoRoom}. */
+/**
+ * Places every tensor the model names; of layers that are streamed, in slots. Throws
+ * {@linkcode NoRoom}.
+ */
 export function placeWeights(
   spec: ModelSpec,
-  memory: WasmMemory,
+  memory: Books,
   exact: boolean,
+  plan?: WeightPlan,
 ): Weights {
+  const { from = "disk", streamed = [], depth = 0, slotBytes = 0 } = plan ?? {};
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, number>();
   const tasks: LoadTask[] = [];
-  let bytes = 0, staging = 0;
-  const decoding: [number, number] = [0, 0];
-  for (const name of names(spec)) {
-    if (matrices.has(name) || vectors.has(name)) continue;
-    const tensor = spec.tensors.get(name)!;
-    const { id, values, bytes: blockBytes, layout } = KERNELS[tensor.type];
-    const rowBytes = tensor.inputs / values * blockBytes;
-    const vector = tensor.outputs === 1;
-    const target = layoutOf(tensor, exact), panels = panelsOf(tensor.outputs);
-    const panel = panelBytes(target, tensor.inputs);
-    const size = vector ? tensor.inputs * 4 : panel * panels;
-    const span = take(memory, size, `weights "${name}"`);
+  const list = weightList(spec, exact);
+  let bytes = 0;
+  const slots = streamed.length === 0
+    ? 0
+    : take(memory, slotBytes * depth, `${depth} slots of weights`).offset;
+  const layers = streamed.map((layer) => ({
+    layer,
+    bytes: 0,
+    tasks: [] as LoadTask[],
+  }));
+  // Where in the ring layer k starts in the first pass.
+  const slot = (k: number): number => slots + k % depth * slotBytes;
+  for (const weight of list) {
+    const { name, tensor, layout, panels, vector } = weight;
+    const k = weight.layer === undefined ? -1 : streamed.indexOf(weight.layer);
+    if (k >= 0) {
+      const at = layers[k]!;
+      matrices.set(name, { tensor, layout, panels, w: slot(k) + at.bytes });
+      const chunk = from === "disk" ? STREAM_CHUNK : CHUNK;
+      at.tasks.push(...tasksOf(weight, at.bytes, chunk, exact));
+      at.bytes += weight.bytes;
+      continue;
+    }
+    const span = take(memory, weight.bytes, `weights "${name}"`);
     bytes += lines(span.bytes);
     const w = span.offset;
     if (vector) vectors.set(name, w);
-    else matrices.set(name, { tensor, layout: target, panels, w });
-    if (vector || exact) {
-      const own = panelBytes(layout, tensor.inputs);
-      decoding[0] = Math.max(decoding[0], lines(own));
-      decoding[1] = Math.max(decoding[1], lines(tensor.inputs * 4 * PANEL));
-    }
-    // Whole groups of four panels, so that no two workers share a cache line.
-    const step = Math.max(32, Math.floor(CHUNK / rowBytes / 32) * 32);
-    for (let row = 0; row < tensor.outputs; row += step) {
-      const rows = Math.min(step, tensor.outputs - row);
-      staging = Math.max(staging, rows * rowBytes);
-      tasks.push({
-        file: tensor.file,
-        offset: tensor.offset + row * rowBytes,
-        bytes: rows * rowBytes,
-        rows,
-        rowBytes,
-        inputs: tensor.inputs,
-        type: id,
-        kind: layout.kind,
-        form: vector ? "plain" : exact ? "f32" : "lanes",
-        w: w + row / PANEL * panel,
-      });
-    }
+    else matrices.set(name, { tensor, layout, panels, w });
+    tasks.push(...tasksOf(weight, w, CHUNK, exact));
   }
-  return { matrices, vectors, tasks, bytes, staging, decoding };
+  const hosts = from === "disk" ? [] : layers.map((l, host) => {
+    tasks.push(...l.tasks.map((task) => ({ ...task, host })));
+    return new SharedArrayBuffer(l.bytes);
+  });
+  return {
+    matrices,
+    vectors,
+    tasks,
+    bytes,
+    decoding: decodingOf(list, exact),
+    ring: streamed.length === 0
+      ? undefined
+      : { from, base: slots, slotBytes, depth, layers, hosts },
+  };
 }
 
-function* names(spec: ModelSpec): Generator<string> {
-  yield spec.embedding;
-  for (const layer of spec.layers) {
-    for (const name of Object.values(layer.tensors)) {
-      if (name !== undefined) yield name;
-    }
-    if (layer.rope.factors !== undefined) yield layer.rope.factors;
+/** See `Weights.decoding`. */
+function decodingOf(
+  list: readonly Weight[],
+  exact: boolean,
+): readonly [number, number] {
+  let lanes = 0, rows = 0;
+  for (const { tensor, vector } of list) {
+    if (!vector && !exact) continue;
+    const { layout } = KERNELS[tensor.type];
+    lanes = Math.max(lanes, lines(panelBytes(layout, tensor.inputs)));
+    rows = Math.max(rows, lines(tensor.inputs * 4 * PANEL));
   }
-  yield spec.outputNorm;
-  yield spec.output;
+  return [lanes, rows];
+}
+
+/** Runs of rows of about `chunk` bytes; the first goes to `w`. */
+function tasksOf(
+  { tensor, vector, panelBytes }: Weight,
+  w: number,
+  chunk: number,
+  exact: boolean,
+): LoadTask[] {
+  const { id, values, bytes, layout } = KERNELS[tensor.type];
+  const rowBytes = tensor.inputs / values * bytes;
+  // Whole groups of four panels, so that no two workers share a cache line.
+  const step = Math.max(32, Math.floor(chunk / rowBytes / 32) * 32);
+  const tasks: LoadTask[] = [];
+  for (let row = 0; row < tensor.outputs; row += step) {
+    const rows = Math.min(step, tensor.outputs - row);
+    tasks.push({
+      file: tensor.file,
+      offset: tensor.offset + row * rowBytes,
+      bytes: rows * rowBytes,
+      rows,
+      rowBytes,
+      inputs: tensor.inputs,
+      type: id,
+      kind: layout.kind,
+      form: vector ? "plain" : exact ? "f32" : "lanes",
+      w: w + row / PANEL * panelBytes,
+      packed: vector ? rows * tensor.inputs * 4 : rows / PANEL * panelBytes,
+    });
+  }
+  return tasks;
 }

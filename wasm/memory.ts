@@ -20,6 +20,19 @@ export const MAX_BYTES = 65536 * PAGE;
 /** Spans start on cache lines. */
 const ALIGN = 64;
 
+/** What a memory of `bytes` has to hand out. */
+export function capacityOf(
+  bytes: number,
+): {
+  readonly capacity: number;
+  readonly maxSpan: number;
+  readonly align: number;
+} {
+  const maxSpan = Math.min(bytes, MAX_BYTES - PAGE);
+  const { capacity } = heap(maxSpan, ALIGN, { base: CONSTANT_BYTES }).stat();
+  return { capacity, maxSpan, align: ALIGN };
+}
+
 /** Shared memory that workers compute in; see {@linkcode DeviceMemory}. */
 export class WasmMemory implements DeviceMemory {
   readonly align = ALIGN;

@@ -28,7 +28,7 @@ export interface PlaceParts {
 
 /** Takes the places of a step's arrays and activations. */
 export function takePlaces(
-  parts: PlaceParts,
+  parts: Omit<PlaceParts, "memory">,
   groups: readonly BoundGroup[],
   tableStride: number,
 ): Places {
@@ -92,28 +92,38 @@ export function takePlaces(
   };
 }
 
-/** Tables and angles for each kind of rope the model has. */
+/** Tables and angles for each kind of rope the model has, filled. */
 export function takeRopes(
   parts: PlaceParts,
   weights: Weights,
   context: number,
 ): RopePlace[] {
-  const { spec, memory, space, limits } = parts;
+  const { memory } = parts;
+  return placeRopes(parts, context).map((place) => {
+    const { rope, coarse, fine } = place, half = rope.dims / 2;
+    const factors = rope.factors === undefined
+      ? undefined
+      : memory.f32(weights.vectors.get(rope.factors)!, half);
+    const f = frequencies(rope, factors), rows = coarseRows(context);
+    fillAngles(memory.f64(coarse, rows * half * 2), f, FINE);
+    fillAngles(memory.f64(fine, FINE * half * 2), f, 1);
+    return place;
+  });
+}
+
+/** Takes their places. */
+export function placeRopes(
+  { spec, space, limits }: Pick<PlaceParts, "spec" | "space" | "limits">,
+  context: number,
+): RopePlace[] {
   const ropes = new Map<string, RopePlace>();
   for (const { rope } of spec.layers) {
     const key = ropeKey(rope);
     if (ropes.has(key)) continue;
     const half = rope.dims / 2;
-    const coarseRows = Math.ceil(context / FINE) + 1;
     const take = (rows: number): number =>
       space.take("workspace", "rope tables", rows * half * 16);
-    const coarse = take(coarseRows), fine = take(FINE);
-    const factors = rope.factors === undefined
-      ? undefined
-      : memory.f32(weights.vectors.get(rope.factors)!, half);
-    const f = frequencies(rope, factors);
-    fillAngles(memory.f64(coarse, coarseRows * half * 2), f, FINE);
-    fillAngles(memory.f64(fine, FINE * half * 2), f, 1);
+    const coarse = take(coarseRows(context)), fine = take(FINE);
     const turns = space.take(
       "activations",
       "rope angles",
@@ -122,4 +132,8 @@ export function takeRopes(
     ropes.set(key, { rope, coarse, fine, turns, angles: 0 });
   }
   return [...ropes.values()];
+}
+
+function coarseRows(context: number): number {
+  return Math.ceil(context / FINE) + 1;
 }

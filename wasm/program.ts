@@ -8,6 +8,7 @@ import type { BoundGroup, SlabLayout } from "../core/backend.ts";
 import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
+import { releaseFields, waitFields } from "./ring.ts";
 import { SEALED_BYTES } from "./sealed.ts";
 import type { Extent, Forms } from "./space.ts";
 
@@ -77,6 +78,10 @@ export interface ProgramOptions {
   /** Bytes of a K or V value: 2 or 4. */
   readonly size: number;
   readonly most: number;
+  /** Address of a Stream for each layer that may read so; 0: it does not. */
+  readonly streams?: readonly number[] | undefined;
+  /** Address of the ring's words, where layers are streamed. */
+  readonly ringWords: number;
 }
 
 /** Same turn for the same position? */
@@ -189,6 +194,7 @@ export function compileProgram(options: ProgramOptions): Records {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
+    const release = awaited(options, out, index);
     norm(t.attnNorm, wants(t.q, t.k, t.v));
     product(t.q, at.first, at.qkv, stride, at.rows);
     product(t.k, at.first, at.qkv + q, stride, at.rows);
@@ -220,6 +226,7 @@ export function compileProgram(options: ProgramOptions): Records {
     );
     out.barrier();
     addTo(t.down, at.second, t.postFfnNorm);
+    release();
   });
 
   if (pending !== 0) {
@@ -250,6 +257,23 @@ export function compileProgram(options: ProgramOptions): Records {
   out.barrier();
   out.add(KIND.topMerge, 0, ...top, at.topIds, at.topValues, at.wanted);
   return out;
+}
+
+/** Waits for a layer, if it is streamed; the result gives its slot back. */
+function awaited(
+  { base, weights: { ring }, ringWords }: ProgramOptions,
+  out: Records,
+  layer: number,
+): () => void {
+  const k = ring?.layers.findIndex((l) => l.layer === layer) ?? -1;
+  if (ring === undefined || k < 0) return () => {};
+  const first = out.add(KIND.wait, 0, ...waitFields(ring, ringWords, k));
+  return () => {
+    const wait = base + first * RECORD_BYTES;
+    const end = base + out.length * RECORD_BYTES;
+    const fields = releaseFields(ring, ringWords, { wait, end }, RECORD_BYTES);
+    out.add(KIND.release, 0, ...fields);
+  };
 }
 
 /** Turn, append and attend of one layer; returns where the attend record will lie. */
@@ -306,6 +330,7 @@ function attention(
     ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, part, size],
     ...[at.scratch, at.scratchBytes, at.partial, extent.splits],
     ...[at.backs[g]!, angles, at.firsts[g]!, sealed],
+    options.streams?.[index] ?? 0,
   );
   out.barrier();
   return options.base + record * RECORD_BYTES;
@@ -313,5 +338,5 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 17 + 32) * RECORD_BYTES;
+  return (spec.layers.length * 19 + 32) * RECORD_BYTES;
 }

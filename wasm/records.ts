@@ -27,6 +27,8 @@ export const KIND = {
   topMerge: 9,
   gated: 10,
   seal: 11,
+  wait: 12,
+  release: 13,
   product: 16,
 } as const;
 
@@ -65,6 +67,11 @@ export class Records {
   barrier(): void {
     const last = this.#records.at(-1);
     if (last !== undefined) last[1]! |= BARRIER;
+  }
+
+  /** Records so far. */
+  get length(): number {
+    return this.#records.length;
   }
 
   /** Bytes the list takes, its end included. */

@@ -7,8 +7,7 @@
 import type { BackendLimits } from "../core/backend.ts";
 import type { Owner } from "../core/ledger.ts";
 import type { ModelSpec } from "../core/model.ts";
-import { take } from "./load.ts";
-import type { WasmMemory } from "./memory.ts";
+import { type Books, take } from "./load.ts";
 
 /** Positions in a split of attention; `SPLIT` in assembly/attention.ts. */
 export const SPLIT = 256;
@@ -89,10 +88,11 @@ function up(n: number, to: number): number {
 
 /** Takes spans under an owner and remembers whose bytes they are, for the ledger. */
 export class Space {
-  readonly #memory: WasmMemory;
+  readonly #memory: Books;
   readonly #bytes = new Map<string, { owner: Owner; bytes: number }>();
 
-  constructor(memory: WasmMemory) {
+  /** `memory`: where, or only the books of it, to learn what it would take. */
+  constructor(memory: Books) {
     this.#memory = memory;
   }
 

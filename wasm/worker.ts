@@ -13,6 +13,7 @@
  *
  * @module
  */
+import type { LoadTask, PackKernels, TaskReader } from "./task_reader.ts";
 
 /** Number of control words. */
 export const CONTROL_WORDS = 16;
@@ -31,23 +32,6 @@ export interface WorkerStart {
   readonly spins: number;
 }
 
-/** A run of rows to read and repack. Offsets are bytes in the shared memory or file. */
-export interface LoadTask {
-  readonly file: number;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly rows: number;
-  readonly rowBytes: number;
-  readonly inputs: number;
-  readonly type: number;
-  /** Lane layout of the file's format. */
-  readonly kind: number;
-  /** "lanes": as the format's layout; "f32": decoded to f32 lanes; "plain": to f32 rows. */
-  readonly form: "lanes" | "f32" | "plain";
-  /** Where the first row's panel goes. */
-  readonly w: number;
-}
-
 /** Second message: what to load. Answered by "loaded" or an error. */
 export interface WorkerLoad {
   readonly paths: readonly string[];
@@ -56,11 +40,15 @@ export interface WorkerLoad {
   readonly staging: number;
   /** Space to decode a panel in: in its layout, and as f32 rows. */
   readonly decoding: readonly [number, number];
+  /** Space for a packed task on its way to a host buffer. */
+  readonly packed: number;
+  /** Where tasks for the host go, by `LoadTask.host`. */
+  readonly hosts: readonly SharedArrayBuffer[];
 }
 
-/** Body of a compute worker. */
-export function workerMain(): void {
-  interface Kernels {
+/** Body of a compute worker; `taskReader` is given to it as text as well. */
+export function workerMain(taskReader: TaskReader): void {
+  interface Kernels extends PackKernels {
     run(
       program: number,
       mode: number,
@@ -69,8 +57,6 @@ export function workerMain(): void {
       sync: number,
       scratch: number,
     ): void;
-    pack(record: number, type: number): number;
-    decodeRow(record: number, row: number, to: number): void;
     probe(): number;
   }
   const scope = globalThis as unknown as {
@@ -107,74 +93,29 @@ export function workerMain(): void {
   }
 
   /** Claims tasks until none is left: read rows, repack them in place. */
-  function load({ paths, tasks, staging, decoding }: WorkerLoad): void {
+  function load(value: WorkerLoad): void {
+    const { paths, tasks, packed, hosts } = value;
+    const buffer = start.memory.buffer as unknown as SharedArrayBuffer;
+    const space = { ...value, record: start.scratch };
+    const read = taskReader(kernels, buffer, space);
     const files = paths.map((path) => Deno.openSync(path));
     try {
       for (;;) {
         const i = Atomics.add(words, 8, 1);
         if (i >= tasks.length || Atomics.load(words, 7) !== 0) break;
-        const task = tasks[i]!;
-        const file = files[task.file]!;
-        file.seekSync(task.offset, 0);
-        const raw = new Uint8Array(start.memory.buffer, staging, task.bytes);
-        for (let n = 0; n < raw.length;) {
-          const got = file.readSync(raw.subarray(n));
-          if (got === null) {
-            throw new Error(
-              `the file ended ${raw.length - n} bytes early at ${
-                task.offset + n
-              }`,
-            );
-          }
-          n += got;
+        const task = tasks[i]!, file = files[task.file]!;
+        if (task.host === undefined) read(task, file, task.w);
+        else {
+          read(task, file, packed);
+          const from = new Uint8Array(buffer, packed, task.packed);
+          new Uint8Array(hosts[task.host]!).set(from, task.w);
         }
-        if (task.form === "lanes") pack(task, staging, task.rows, task.w);
-        else decode(task, staging, decoding);
         Atomics.add(words, 9, 1);
       }
     } finally {
       for (const file of files) file.close();
     }
     scope.postMessage({ type: "loaded" });
-  }
-
-  function record(): number {
-    return start.scratch;
-  }
-
-  function pack(task: LoadTask, src: number, rows: number, w: number): void {
-    const fields = new Int32Array(start.memory.buffer, record(), 5);
-    fields.set([src, task.rowBytes, rows, w, task.inputs]);
-    if (kernels.pack(record(), task.type) === 0) {
-      throw new Error(`no kernel repacks weights of GGUF type ${task.type}`);
-    }
-  }
-
-  /** A panel at a time: to its own lanes, back to f32, to where it belongs. */
-  function decode(
-    task: LoadTask,
-    staging: number,
-    [lanes, rows]: WorkerLoad["decoding"],
-  ): void {
-    const n = task.inputs, size = n * 4;
-    const embed = new Int32Array(start.memory.buffer, record() + 64, 5);
-    for (let r = 0; r < task.rows; r += 8) {
-      const count = Math.min(8, task.rows - r);
-      pack(task, staging + r * task.rowBytes, count, lanes);
-      embed.set([0, 0, lanes, task.kind, n]);
-      for (let k = 0; k < count; k++) {
-        kernels.decodeRow(record() + 64, k, rows + k * size);
-      }
-      const to = task.w + r * size;
-      if (task.form === "plain") {
-        const out = new Uint8Array(start.memory.buffer);
-        out.copyWithin(to, rows, rows + count * size);
-      } else {
-        const fields = new Int32Array(start.memory.buffer, record(), 5);
-        fields.set([rows, size, count, to, n]);
-        kernels.pack(record(), 0);
-      }
-    }
   }
 
   /** Runs programs until told to stop. Never returns to the event loop. */

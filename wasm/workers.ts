@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { type LoadTask, taskReader } from "./task_reader.ts";
 import {
   CONTROL_WORDS,
-  type LoadTask,
   type WorkerLoad,
   workerMain,
   type WorkerStart,
@@ -55,7 +55,7 @@ export class Workers {
   /** Starts the workers and waits until each has its kernels. */
   static async start(options: WorkersOptions): Promise<Workers> {
     const self = new Workers(options);
-    const text = `(${workerMain.toString()})()`;
+    const text = `(${workerMain})(${taskReader})`;
     const url = URL.createObjectURL(
       new Blob([text], { type: "text/javascript" }),
     );
@@ -103,7 +103,7 @@ export class Workers {
   async load(
     paths: readonly string[],
     tasks: readonly LoadTask[],
-    spaces: readonly Pick<WorkerLoad, "staging" | "decoding">[],
+    spaces: readonly Omit<WorkerLoad, "paths" | "tasks">[],
     onProgress: (done: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {

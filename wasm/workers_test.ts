@@ -4,7 +4,7 @@ import { randomModel } from "../core/testing/random_model.ts";
 import { createWasm, type WasmBackend } from "./backend.ts";
 import { kernelModule } from "./binary.ts";
 import { withRandomFile } from "./testing/random_file.ts";
-import type { LoadTask } from "./worker.ts";
+import type { LoadTask } from "./task_reader.ts";
 import { CONTROL_BYTES, Workers } from "./workers.ts";
 
 const MODEL = randomModel({
@@ -101,10 +101,16 @@ async function withTasks(
       kind: 0,
       form: "lanes",
       w: 3 << 20,
+      packed: 1 << 20,
     };
     // Seconds of work, were it not stopped.
     const tasks = Array<LoadTask>(20_000).fill(task);
-    const space = { staging: 2 << 20, decoding: [0, 0] as const };
+    const space = {
+      staging: 2 << 20,
+      decoding: [0, 0] as const,
+      packed: 0,
+      hosts: [],
+    };
     await run(
       workers,
       (onProgress, signal) =>

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Plugin } from "../plugin.ts";
-import type { Tier } from "../slots.ts";
+import type { ContentStore, Tier } from "../slots.ts";
 import type { BlockId } from "../types.ts";
 
 /** How a memory tier behaves; what may be changed at any time. */
@@ -15,6 +15,14 @@ export interface MemoryTier extends Tier {
   slow: boolean;
   /** Has lost what this says. */
   loses: (block: BlockId) => boolean;
+}
+
+/** A memory tier that finds blocks by content too, whatever its capacity. */
+export interface ContentTier extends MemoryTier {
+  /** What it has by key. */
+  readonly shelf: Map<string, Uint8Array>;
+  /** Says that it has what it cannot read. */
+  forgets: (key: string) => boolean;
 }
 
 /** A tier of `capacity` bytes; what is more is not kept. */
@@ -46,6 +54,37 @@ export function memoryTier(capacity: number, rank = 1): MemoryTier {
     },
     drop: (block) => void blocks.delete(block),
   };
+  return tier;
+}
+
+/** A memory tier with a shelf; `shelf`: one that another has filled. */
+export function contentTier(
+  when: ContentStore["when"],
+  rank = 1,
+  shelf: Map<string, Uint8Array> = new Map(),
+): ContentTier {
+  const answer = <T>(value: T): T | Promise<T> =>
+    tier.slow ? Promise.resolve().then(() => value) : value;
+  const content: ContentStore = {
+    when,
+    keep: (key, bytes) => void (shelf.has(key) || shelf.set(key, bytes)),
+    find: (keys) =>
+      answer(Uint8Array.from(keys, (key) => shelf.has(key) ? 1 : 0)),
+    read(key, out) {
+      const bytes = shelf.get(key);
+      if (bytes === undefined || tier.forgets(key)) {
+        shelf.delete(key);
+        return answer("lost");
+      }
+      out.set(bytes);
+      return answer("ok");
+    },
+  };
+  const tier: ContentTier = Object.assign(memoryTier(1 << 16, rank), {
+    shelf,
+    forgets: () => false,
+    content,
+  });
   return tier;
 }
 

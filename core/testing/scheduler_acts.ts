@@ -217,7 +217,7 @@ export class SchedulerActs {
     } catch (e) {
       if (!(e instanceof LostBlocks)) throw e;
       this.counts.lost++;
-      this.#take(scheduler.lose(plan, e.seqs));
+      this.#take(scheduler.lose(plan, e.lost));
       return true;
     }
     if (roll(12) === 0) {

@@ -22,9 +22,10 @@ import { pluginsFor } from "../plugins.ts";
 export function tinyEngine(
   options: LoadOptions = {},
   changes: Changes = {},
+  shapes: Parameters<typeof tinyLlama>[1] = {},
 ): Promise<Engine> {
   return withFile(
-    tinyLlama(changes),
+    tinyLlama(changes, shapes),
     (path) => load(path, { threads: 2, check: true, ...options }),
   );
 }

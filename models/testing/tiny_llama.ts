@@ -35,6 +35,24 @@ export function tinyLlama(
   };
 }
 
+/** What makes the model one of more layers, for longer texts. */
+export function deeper(
+  layers: number,
+  context: number,
+): { readonly changes: Changes; readonly shapes: typeof SHAPES } {
+  const shapes: Record<string, readonly number[]> = {};
+  for (const [name, dims] of Object.entries(SHAPES)) {
+    for (let i = 0; i < layers && name.startsWith("blk.0."); i++) {
+      shapes[name.replace("blk.0.", `blk.${i}.`)] = dims;
+    }
+  }
+  const changes: Changes = {
+    "llama.block_count": ["llama.block_count", VALUE.U32, layers],
+    "llama.context_length": ["llama.context_length", VALUE.U32, context],
+  };
+  return { changes, shapes };
+}
+
 function f32(dims: readonly number[]): Uint8Array {
   const values = new Float32Array(dims.reduce((a, b) => a * b, 1));
   values.forEach((_, i) => values[i] = Math.sin(i));

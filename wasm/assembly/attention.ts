@@ -19,7 +19,11 @@
 // Where a layer's full blocks are sealed (sealed.ts), a tile's rows stand in one block,
 // which is read open, and earlier ones are read as codes.
 //
+// Blocks that are not in this memory are read segment by segment (stream.ts); the fold
+// is the same.
+//
 // A worker's scratch is drawn in room.ts.
+import { barrier } from "./barrier";
 import { HALF_SCALE } from "./lanes";
 import { finishSealed, scoreBlock, sumSealed } from "./coded";
 import { Room } from "./room";
@@ -34,6 +38,7 @@ import {
 import { makeForm, Sealed } from "./sealed";
 import { scoreSinks, turnBack } from "./sinks";
 import { EMPTY, finish, fold, soften } from "./softmax";
+import { release, slotOf, Stream } from "./stream";
 
 @unmanaged
 export class Attend {
@@ -79,13 +84,18 @@ export class Attend {
   firsts: usize;
   /** A Sealed; 0 where blocks stay open. */
   sealed: usize;
+  /** A Stream; 0 where all blocks are in this memory. */
+  stream: usize;
 }
 
-/** The sealed form of block `b` in the table at `table`; 0: it has none. */
+/** This layer's part of the sealed form of block `b` in `table`; 0: it has none. */
 // @ts-ignore: decorator
 @inline
-export function sealedAt(table: usize, b: i32): usize {
-  return table == 0 ? 0 : <usize> load<u32>(table + (<usize> b << 2));
+export function codesAt(room: Room, s: Sealed, table: usize, b: i32): usize {
+  if (table == 0) return 0;
+  const entry = <usize> load<u32>(table + (<usize> b << 2));
+  if (entry == 0) return 0;
+  return entry & 1 ? room.slot + entry - 1 : entry + s.layer;
 }
 
 /**
@@ -116,24 +126,29 @@ function split(
   const table = a.table + seq;
   const s = changetype<Sealed>(a.sealed);
   const codes = a.sealed ? s.table + seq : 0;
-  const place = a.layer + <usize> head * a.part * 2, vHead = a.part;
+  const place = a.layer + <usize> head * a.part * 2;
   const tokens = a.blockTokens, own = last - last % tokens;
+  // In a slot a block's parts have no others between them.
+  const alone = <usize> (tokens * dim) * a.size;
   const sc = room.sc, o = room.o, kf = room.kf;
 
   let coded = false;
   for (let t = from; t < to;) {
     const b = t / tokens, end = min(to, (b + 1) * tokens);
-    const block = t < own ? sealedAt(codes, b) : 0;
+    const block = t < own ? codesAt(room, s, codes, b) : 0;
     if (block) {
       if (t < sink || end > start) {
-        const piece = block + s.layer + <usize> head * s.head;
+        const piece = block + <usize> head * s.head;
         scoreBlock(a, room, s, piece, t, end, from, sink, start, nq, room.form, sc);
         coded = true;
       }
       t = end;
       continue;
     }
-    const base = <usize> load<u32>(table + (<usize> b << 2)) + place;
+    const entry = <usize> load<u32>(table + (<usize> b << 2));
+    const base = entry & 1
+      ? room.slot + entry - 1 + <usize> head * alone * 2
+      : entry + place;
     for (; t < end; t += 8) {
       if (t >= sink && t + 8 <= start) continue;
       let k = base + <usize> (t % tokens) * dim * a.size;
@@ -178,10 +193,12 @@ function split(
     // Positions nobody sees may lie in released blocks, or hold anything at all.
     const begin = t >= start ? t : t < sink ? max(t, first) : max(t, start);
     const stop = t < sink && end < start ? min(end, sink) : end;
-    const open = t >= own || sealedAt(codes, t / tokens) == 0;
+    const open = t >= own || codesAt(room, s, codes, t / tokens) == 0;
     if (open && begin < stop && (t < sink || end > start)) {
-      let v = <usize> load<u32>(table + (<usize> (begin / tokens) << 2)) + place +
-        vHead + <usize> (begin % tokens) * dim * a.size;
+      const entry = <usize> load<u32>(table + (<usize> (begin / tokens) << 2));
+      let v = <usize> (begin % tokens) * dim * a.size + (entry & 1
+        ? room.slot + entry - 1 + <usize> head * alone * 2 + alone
+        : entry + place + a.part);
       if (half && many) {
         spreadHalves(v, kf, <usize> (stop - begin) * dim);
         v = kf;
@@ -216,92 +233,123 @@ function gather(a: Attend, row: i32, rows: i32, head: i32, qt: usize): void {
   }
 }
 
+/** Sums of query `i` of a tile, where they are kept from segment to segment. */
+// @ts-ignore: decorator
+@inline
+function kept(a: Attend, s: Stream, row: i32, head: i32, i: i32, line: usize): usize {
+  const group = a.group;
+  const at = (row + i / group) * a.kvHeads * group + head * group + i % group;
+  return s.state + <usize> at * line;
+}
+
 /** `next` is the address where units are counted as they are taken. */
 export function attend(
   a: Attend,
   thread: i32,
+  threads: i32,
+  sync: usize,
   next: usize,
 ): void {
   const tiles = load<i32>(a.tileCount), spread = load<i32>(a.spread) != 0;
   const dim = a.dim, group = a.group;
   const line = <usize> (dim + 4) << 2;
+  const stream = changetype<Stream>(a.stream);
+  const segments = a.stream ? load<i32>(stream.segments) : 0;
+  const room = changetype<Room>(a.scratch + <usize> thread * a.scratchBytes);
   let unit = 0, mine = atomic.add<i32>(next, 1);
-  for (let t = 0; t < tiles; t++) {
-    const row = load<i32>(a.tiles + (<usize> t << 3));
-    const rows = load<i32>(a.tiles + (<usize> t << 3), 4);
-    const nq = rows * group, pad = (nq + 3) & ~3;
-    const last = load<i32>(a.positions + (<usize> (row + rows - 1) << 2));
-    let start = i32.MAX_VALUE, sink = 0, back = 0;
-    for (let r = 0; r < rows; r++) {
-      const i = <usize> (row + r) << 2;
-      start = min(start, load<i32>(a.starts + i));
-      sink = max(sink, load<i32>(a.sinks + i));
-      back = max(back, load<i32>(a.backs + i));
+  for (let k = 0; k <= segments; k++) {
+    let low = 0, high = i32.MAX_VALUE;
+    if (segments > 0) low = k * stream.splits;
+    if (k < segments) {
+      high = low + stream.splits;
+      room.slot = slotOf(stream, segments, k);
     }
-    const room = changetype<Room>(a.scratch + <usize> thread * a.scratchBytes);
-    room.layOut(pad, dim);
-    const acc = room.acc, o = room.o, st = room.st;
-    for (let h = 0; h < a.kvHeads; h++) {
-      if (!spread) {
-        if (unit++ != mine) continue;
-        mine = atomic.add<i32>(next, 1);
+    for (let t = 0; t < tiles; t++) {
+      const row = load<i32>(a.tiles + (<usize> t << 3));
+      const rows = load<i32>(a.tiles + (<usize> t << 3), 4);
+      const nq = rows * group, pad = (nq + 3) & ~3;
+      const last = load<i32>(a.positions + (<usize> (row + rows - 1) << 2));
+      let start = i32.MAX_VALUE, sink = 0, back = 0;
+      for (let r = 0; r < rows; r++) {
+        const i = <usize> (row + r) << 2;
+        start = min(start, load<i32>(a.starts + i));
+        sink = max(sink, load<i32>(a.sinks + i));
+        back = max(back, load<i32>(a.backs + i));
       }
-      let ready = false, turned = false;
-      for (let s = 0; s * SPLIT <= last; s++) {
-        if (!sees(sink, start, s * SPLIT)) continue;
-        if (spread) {
+      room.layOut(pad, dim);
+      const acc = room.acc, o = room.o, st = room.st;
+      for (let h = 0; h < a.kvHeads; h++) {
+        if (!spread) {
           if (unit++ != mine) continue;
           mine = atomic.add<i32>(next, 1);
-        }
-        if (!ready) {
-          gather(a, row, rows, h, room.qt);
-          if (a.sealed) {
-            makeForm(changetype<Sealed>(a.sealed), h, room.qt, pad, dim, room.form);
-          }
-          if (!spread) {
+          if (k == 0) {
             for (let i = 0; i < nq; i++) {
-              const to = acc + <usize> i * line;
+              const to = segments > 0
+                ? kept(a, stream, row, h, i, line)
+                : acc + <usize> i * line;
               store<f32>(to, EMPTY);
               store<f32>(to, 0, 4);
               memory.fill(to + 16, 0, <usize> dim << 2);
             }
           }
-          ready = true;
         }
-        const sinks = back > 0 && s * SPLIT < sink;
-        if (sinks && !turned) {
-          turnBack(a, row, rows, room.qt, room.qb, room.turns);
-          if (a.sealed) {
-            makeForm(changetype<Sealed>(a.sealed), h, room.qb, pad, dim, room.back);
-          }
-          turned = true;
-        }
-        split(a, room, row, rows, h, s * SPLIT, sinks);
-        for (let i = 0; i < nq; i++) {
-          const from = o + (<usize> (i * dim) << 2), state = st + (<usize> i << 3);
+        let ready = false, turned = false;
+        for (let s = low; s < high && s * SPLIT <= last; s++) {
+          if (!sees(sink, start, s * SPLIT)) continue;
           if (spread) {
-            const to = a.partial +
-              <usize> (((row + i / group) * a.kvHeads * group + h * group +
-                      i % group) * a.splits + s) * line;
-            store<u64>(to, load<u64>(state));
-            memory.copy(to + 16, from, <usize> dim << 2);
-          } else {
-            const to = acc + <usize> i * line;
-            fold(to, to + 16, state, from, dim);
+            if (unit++ != mine) continue;
+            mine = atomic.add<i32>(next, 1);
+          }
+          if (!ready) {
+            gather(a, row, rows, h, room.qt);
+            if (a.sealed) {
+              makeForm(changetype<Sealed>(a.sealed), h, room.qt, pad, dim, room.form);
+            }
+            ready = true;
+          }
+          const sinks = back > 0 && s * SPLIT < sink;
+          if (sinks && !turned) {
+            turnBack(a, row, rows, room.qt, room.qb, room.turns);
+            if (a.sealed) {
+              makeForm(changetype<Sealed>(a.sealed), h, room.qb, pad, dim, room.back);
+            }
+            turned = true;
+          }
+          split(a, room, row, rows, h, s * SPLIT, sinks);
+          for (let i = 0; i < nq; i++) {
+            const from = o + (<usize> (i * dim) << 2), state = st + (<usize> i << 3);
+            if (spread) {
+              const to = a.partial +
+                <usize> (((row + i / group) * a.kvHeads * group + h * group +
+                        i % group) * a.splits + s) * line;
+              store<u64>(to, load<u64>(state));
+              memory.copy(to + 16, from, <usize> dim << 2);
+            } else {
+              const to = segments > 0
+                ? kept(a, stream, row, h, i, line)
+                : acc + <usize> i * line;
+              fold(to, to + 16, state, from, dim);
+            }
           }
         }
+        if (spread || k < segments) continue;
+        for (let i = 0; i < nq; i++) {
+          const from = segments > 0
+            ? kept(a, stream, row, h, i, line)
+            : acc + <usize> i * line;
+          finish(
+            from,
+            from + 16,
+            a.out + <usize> (row + i / group) * a.outStride +
+              (<usize> ((h * group + i % group) * dim) << 2),
+            dim,
+          );
+        }
       }
-      if (spread) continue;
-      for (let i = 0; i < nq; i++) {
-        const from = acc + <usize> i * line;
-        finish(
-          from,
-          from + 16,
-          a.out + <usize> (row + i / group) * a.outStride +
-            (<usize> ((h * group + i % group) * dim) << 2),
-          dim,
-        );
-      }
+    }
+    if (k < segments) {
+      barrier(sync, threads);
+      if (thread == 0) release(stream, segments, k);
     }
   }
 }

@@ -1,6 +1,6 @@
 // Attention's part over sealed blocks: scores of a block, and weighted sums of a
 // split's blocks.
-import { Attend, sealedAt } from "./attention";
+import { Attend, codesAt } from "./attention";
 import { headerOf, scoreCoded, tileOf } from "./coded_scores";
 import {
   largest,
@@ -93,7 +93,7 @@ function sumRun(
   const line = <usize> dim << 2, four = kind == INT4;
   for (let g = 0; g * dims < dim; g++) {
     for (let t = from; t < to; t += tokens) {
-      const at = <usize> (t - from) << 2, block = sealedAt(codes, t / tokens);
+      const at = <usize> (t - from) << 2, block = codesAt(room, s, codes, t / tokens);
       if (block) {
         readScales(kind, block + place, g, dim, tokens, room.factors + at, room.mins + at);
       } else {
@@ -114,7 +114,7 @@ function sumRun(
       }
       memory.fill(room.ints, 0, <usize> room.queries * line);
       for (let t = from; t < to; t += tokens) {
-        const block = sealedAt(codes, t / tokens);
+        const block = codesAt(room, s, codes, t / tokens);
         if (block == 0) continue;
         for (let j = 0; j < nq; j += 4) {
           const w = room.weights + (<usize> (j * SPLIT) << 1) +
@@ -161,7 +161,7 @@ export function sumSealed(
   nq: i32,
 ): void {
   const dim = a.dim, tokens = a.blockTokens;
-  const place = s.layer + <usize> head * s.head + s.v;
+  const place = <usize> head * s.head + s.v;
   const aside = (s.flags & ROTATE_V) != 0 || s.vKind == HALF;
   const sums = aside ? room.sums : room.o;
   if (aside) memory.fill(sums, 0, <usize> (room.queries * dim) << 2);
@@ -175,7 +175,7 @@ export function sumSealed(
       continue;
     }
     for (let u = t; u < end; u += tokens) {
-      const block = sealedAt(codes, u / tokens);
+      const block = codesAt(room, s, codes, u / tokens);
       if (block == 0) continue;
       for (let j = 0; j < nq; j += 4) {
         const p = room.sc + (<usize> (j * SPLIT + u - from) << 2);

@@ -10,9 +10,11 @@ import * as layout from "./kinds";
 import { gateRows, mergeRows, normRows, Row } from "./rows";
 import { angleRows, Angles, Turn, turnRows } from "./turn";
 import { Attend, attend } from "./attention";
+import { barrier } from "./barrier";
 import { Seal, sealBlocks } from "./seal";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
+import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 
 // @ts-ignore: decorator
 @inline const RECORD: usize = 128;
@@ -51,26 +53,11 @@ import { Top, topMerge, topShare } from "./top";
 // @ts-ignore: decorator
 @inline const SEAL = 11;
 // @ts-ignore: decorator
+@inline const WAIT = 12;
+// @ts-ignore: decorator
+@inline const RELEASE = 13;
+// @ts-ignore: decorator
 @inline const PRODUCT = 16;
-
-/** Where workers meet: { arrived, generation, sleepers }. */
-function barrier(sync: usize, threads: i32): void {
-  if (threads == 1) return;
-  const now = atomic.load<i32>(sync, 4);
-  if (atomic.add<i32>(sync, 1) == threads - 1) {
-    atomic.store<i32>(sync, 0);
-    atomic.store<i32>(sync, now + 1, 4);
-    if (atomic.load<i32>(sync, 8) != 0) atomic.notify(sync + 4, threads);
-    return;
-  }
-  for (let spins = 0; atomic.load<i32>(sync, 4) == now; spins++) {
-    if (spins < 20000) continue;
-    // Someone lost its core: sleep, for at most a millisecond at a time.
-    atomic.add<i32>(sync, 1, 8);
-    atomic.wait<i32>(sync + 4, now, 1000000);
-    atomic.sub<i32>(sync, 1, 8);
-  }
-}
 
 /**
  * The unit at which ticket `k` begins. Outputs are handed out in units of 32, first
@@ -144,11 +131,15 @@ export function run(
       share(p, true, mode, threads);
       p += RECORD * 3;
     } else if (kind == ATTEND) {
-      attend(changetype<Attend>(p), thread, p + NEXT);
+      attend(changetype<Attend>(p), thread, threads, sync, p + NEXT);
     } else if (kind == SEAL) {
       const a = changetype<Seal>(p);
       if (load<i32>(a.seals) == 0) continue;
       sealBlocks(a, p + NEXT, scratch);
+    } else if (kind == WAIT) {
+      if (!waitLayer(changetype<Wait>(p))) return;
+    } else if (kind == RELEASE) {
+      if (thread == 0) releaseLayer(changetype<Release>(p), RECORD, PRODUCT);
     } else if (kind == TOP) {
       topShare(changetype<Top>(p), thread, threads);
     } else {

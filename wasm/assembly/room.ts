@@ -45,6 +45,8 @@ export class Room {
   ints: usize;
   sums: usize;
   queries: i32;
+  /** Where parts of blocks that are not in this memory are (stream.ts). */
+  slot: usize;
 
   /** Lays it out for a tile of `queries` queries. */
   layOut(queries: i32, dim: i32): void {

@@ -1,6 +1,5 @@
 // Sealing: blocks that a step has filled, from values to codes, before anyone reads
 // them. One unit is the K or the V piece of one head of one block.
-import { sealedAt } from "./attention";
 import { headerOf, tileOf } from "./coded_scores";
 import { HALF_SCALE, max4, spread8, toHalves } from "./lanes";
 import { sealK4, sealV4 } from "./seal4";
@@ -239,7 +238,9 @@ export function sealBlocks(a: Seal, next: usize, room: usize): void {
     const position = load<i32>(a.positions + (<usize> r << 2));
     if ((position + 1) % tokens != 0) continue;
     const seq = <usize> load<i32>(a.seqs + (<usize> r << 2)) * a.tableStride;
-    const b = position / tokens, to = sealedAt(s.table + seq, b);
+    const b = position / tokens;
+    // Never one that is elsewhere: the step writes it.
+    const to = <usize> load<u32>(s.table + seq + (<usize> b << 2));
     if (to == 0) continue;
     const from = <usize> load<u32>(a.table + seq + (<usize> b << 2)) + a.layer;
     for (let h = 0; h < a.kvHeads; h++) {

@@ -5,7 +5,7 @@
 // Angles are relative, so it is enough to turn queries that were turned before; keys
 // stay as they lie. A row whose back is 0 has the same queries in both forms, and so
 // the same scores.
-import { Attend, sealedAt } from "./attention";
+import { Attend, codesAt } from "./attention";
 import { scoreBlock } from "./coded";
 import { Room } from "./room";
 import { scoreFloat, scoreHalf, SPLIT, spreadHalves } from "./scores";
@@ -72,12 +72,12 @@ export function scoreSinks(
   let ready = -1;
   for (let t = from; t < to; t += 8) {
     const b = t / tokens;
-    const block = t < own ? sealedAt(codes, b) : 0;
+    const block = t < own ? codesAt(room, s, codes, b) : 0;
     let k: usize = 0;
     if (block) {
       // A whole block at once, beside what it is chosen from.
       if (ready != b) {
-        const piece = block + s.layer + <usize> head * s.head;
+        const piece = block + <usize> head * s.head;
         const end = (b + 1) * tokens;
         scoreBlock(a, room, s, piece, t, end, from, end, 0, nq, room.back, room.other);
         ready = b;

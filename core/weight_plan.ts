@@ -1,0 +1,141 @@
+/**
+ * Which layers' weights stay on the device, and how the others come to it.
+ *
+ * ```text
+ *  rank 0   | fixed | resident layers | slot 0 | slot 1 | … | slot depth-1 | K, V, …
+ *                                        ▲        ▲
+ *                                        └────────┴── streamed layers, in turn
+ *  below    | streamed layers: packed in host memory, or rows of the file on disk |
+ * ```
+ * Arithmetic on bytes only: what it says holds for any backend that streams.
+ *
+ * @module
+ */
+import type { Contributions } from "./contributions.ts";
+
+/** Where streamed layers come from. */
+export type WeightSource = "host" | "disk";
+
+/** Bytes a step may take, for steps of up to `rows` rows. */
+export interface StepBytes {
+  /** Most rows in a step. */
+  readonly rows: number;
+  /** Bytes of activations, tables and all else that is neither weights nor K/V. */
+  readonly bytes: number;
+}
+
+/** What a placement is worked out from, bytes on the device. */
+export interface WeightSizes {
+  /** All there is on the device. */
+  readonly budget: number;
+  /** The matrices of each layer. */
+  readonly layers: readonly number[];
+  /** Weights that always stay: embedding, output, norms. */
+  readonly fixed: number;
+  /** Of these, what is read after the last layer, while no layer computes. */
+  readonly output: number;
+  /** Working memory by the size of steps, ascending. The first is taken where nothing is said. */
+  readonly steps: readonly StepBytes[];
+  /** Working memory that streaming takes besides the slots, by where from. */
+  readonly streaming: Readonly<Record<WeightSource, number>>;
+  /** K and V without which nothing runs. */
+  readonly leastKv: number;
+  /** K and V of one sequence as long as the context. */
+  readonly contextKv: number;
+}
+
+/** What was decided. */
+export interface WeightPlan {
+  /** Where streamed layers come from. */
+  readonly from: WeightSource;
+  /** Layers that are streamed, ascending. None: all stay. */
+  readonly streamed: readonly number[];
+  /** Slots they are streamed through, 1 to `streamed.length`; 0 for none. */
+  readonly depth: number;
+  /** Bytes of a slot: the largest streamed layer's. */
+  readonly slotBytes: number;
+  /** Most rows of a step, one of `WeightSizes.steps`. */
+  readonly rows: number;
+  /** Why it is so, sentences for `explain()`. */
+  readonly notes: readonly string[];
+}
+
+/** Decides where weights are. Rule: one. Without any, all stay on the device. */
+export interface WeightPlacement {
+  /** Names the placement in plans and errors. */
+  readonly id: string;
+  /**
+   * Places the layers. The same sizes give the same plan.
+   *
+   * @throws {RangeError} where there is no room, with the numbers.
+   */
+  place(sizes: WeightSizes): WeightPlan;
+}
+
+/** A decision and whose it is. */
+export interface PlacedWeights {
+  /** Undefined where the backend keeps all weights itself. */
+  readonly plan: WeightPlan | undefined;
+  readonly plugin: string | undefined;
+}
+
+/**
+ * Asks the placement, where there is one. `sizes` is absent where the backend does
+ * not stream. What goes wrong goes to `given`.
+ */
+export function planWeights(
+  given: Contributions,
+  sizes: (() => WeightSizes) | undefined,
+): PlacedWeights {
+  const one = given.one("weights", "", () => true);
+  const plugin = one?.plugin;
+  if (one === undefined || sizes === undefined || given.conflicts.length > 0) {
+    return { plan: undefined, plugin };
+  }
+  const conflict = (code: "budget" | "value", message: string): void =>
+    given.report({ code, slot: "weights", plugins: [one.plugin], message });
+  const known = sizes();
+  try {
+    const plan = one.value.place(known);
+    const wrong = fault(plan, known);
+    if (wrong === undefined) return { plan, plugin };
+    conflict("value", `plan of plugin "${one.plugin}" ${wrong}`);
+  } catch (error) {
+    given.cause ??= error;
+    const { message, cause } = error as Error;
+    // No room is the placement's answer; anything else is its failure.
+    if (cause instanceof RangeError) conflict("budget", cause.message);
+    else conflict("value", message);
+  }
+  return { plan: undefined, plugin };
+}
+
+/** What is wrong with a plan; undefined: nothing. */
+function fault(
+  { streamed, depth, slotBytes, rows, from }: WeightPlan,
+  { layers, steps, streaming }: WeightSizes,
+): string | undefined {
+  const ascends = streamed.every((layer, i) =>
+    layers[layer] !== undefined && layer > (streamed[i - 1] ?? -1)
+  );
+  if (!ascends) {
+    return `streams layers ${
+      streamed.join(", ")
+    } of ${layers.length}: they have to ascend`;
+  }
+  const least = Math.min(1, streamed.length);
+  if (!Number.isInteger(depth) || depth < least || depth > streamed.length) {
+    return `has ${depth} slots for ${streamed.length} layers`;
+  }
+  const largest = Math.max(0, ...streamed.map((layer) => layers[layer]!));
+  if (slotBytes < largest) {
+    return `has slots of ${slotBytes} bytes for a layer of ${largest}`;
+  }
+  if (!steps.some((s) => s.rows === rows)) {
+    return `has steps of ${rows} rows, ${
+      steps.map((s) => s.rows).join(", ")
+    } are possible`;
+  }
+  if (!(from in streaming)) return `streams from "${from}"`;
+  return undefined;
+}
