@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Plugin } from "../core/plugin.ts";
 import { dice } from "../core/testing/cache_driver.ts";
 import { VALUE } from "../models/gguf/value_types.ts";
 import type { WrittenFile } from "../models/testing/gguf_writer.ts";
@@ -7,6 +8,7 @@ import { tinyLlama } from "../models/testing/tiny_llama.ts";
 import { kvInt8 } from "../plugins/kv_int8.ts";
 import { pagedAttention } from "../plugins/paged_attention.ts";
 import { prefixCache } from "../plugins/prefix_cache.ts";
+import { slidingWindow } from "../plugins/sliding_window.ts";
 import type { Engine } from "./engine.ts";
 import { SessionError } from "./session_error.ts";
 import { FIXED } from "./session_format.ts";
@@ -28,10 +30,13 @@ interface Saved {
   readonly next: readonly number[];
 }
 
-async function withSaved(use: (saved: Saved) => Promise<void>): Promise<void> {
+async function withSaved(
+  use: (saved: Saved) => Promise<void>,
+  plugins: readonly Plugin[] = [],
+): Promise<void> {
   await withFolder(async (folder) => {
     const model = await writeModel(folder), path = `${folder}/a.quire`;
-    await using engine = await open(model);
+    await using engine = await open(model, plugins);
     const tokens = promptOf(50);
     const made = await make(engine, { tokens, maxTokens: 3 });
     await engine.save({ tokens }, path);
@@ -86,6 +91,23 @@ Deno.test("a bit flipped anywhere in a session is a clear error, or a miss", asy
       assert.ok(found.has(cached), `${cached} positions`);
     }
   });
+});
+
+Deno.test("so it is where K and V are coded and within a window", async () => {
+  const plugins = [slidingWindow({ window: 12, sinks: 3 }), kvInt8()];
+  await withSaved(async (saved) => {
+    const { bytes } = saved, roll = dice(9);
+    const found = new Set<number | undefined>();
+    for (let i = 0; i < 60; i++) {
+      const bad = bytes.slice();
+      bad[roll(bytes.length)]! ^= 1 << roll(8);
+      found.add(await restores(saved, bad));
+    }
+    // A part of the window is of no use; the first block is, to a text that begins.
+    assert.deepEqual(found, new Set([undefined, 0, 8]));
+    assert.equal(await restores(saved, bytes.subarray(0, -99)), 8);
+    assert.equal(await restores(saved, bytes), 48);
+  }, plugins);
 });
 
 Deno.test("a session cut off anywhere is a clear error, or a miss", async () => {

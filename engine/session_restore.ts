@@ -12,7 +12,6 @@
  * @module
  */
 import type { KeptPrefix } from "../core/kept_prefix.ts";
-import { quote } from "../models/gguf/walk.ts";
 import { type ConversationState, newState } from "./conversation.ts";
 import { differences, fingerprintsOf, planWords } from "./fingerprints.ts";
 import {
@@ -130,13 +129,13 @@ function refusal(
   differs: readonly SessionMark[],
 ): SessionError {
   const words: Readonly<Record<SessionMark, string>> = {
-    weights: `other weights (model ${quote(text.model)}, here ${
-      quote(nameOf(model))
+    weights: `other weights (model ${quoted(text.model)}, here ${
+      quoted(nameOf(model))
     })`,
     tokenizer: "another tokenizer",
     rope: "other RoPE settings",
-    plan: `another plan (${quoteLong(text.plan)}, here ${
-      quoteLong(planWords(plan))
+    plan: `another plan (${quoted(text.plan)}, here ${
+      quoted(planWords(plan))
     })`,
   };
   const way = !differs.includes("tokenizer")
@@ -152,8 +151,10 @@ function refusal(
   );
 }
 
-function quoteLong(text: string): string {
-  return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…` : text);
+/** A file is not trusted with the terminal: neither long texts nor control codes. */
+function quoted(text: string): string {
+  const short = text.length > 300 ? `${text.slice(0, 300)}…` : text;
+  return JSON.stringify(short).replace(/[\x7f-\x9f]/g, "\ufffd");
 }
 
 /** Where the conversation stands. Throws a SessionError for what cannot be. */
