@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { Plugin } from "../core/plugin.ts";
+import { modelTest } from "../models/testing/files.ts";
 import { cpuOffload } from "../plugins/cpu_offload.ts";
 import { kvCache } from "../plugins/kv_cache.ts";
 import { kvInt4 } from "../plugins/kv_int4.ts";
@@ -9,6 +10,7 @@ import { pagedAttention } from "../plugins/paged_attention.ts";
 import { prefixCache } from "../plugins/prefix_cache.ts";
 import { promptLookup } from "../plugins/prompt_lookup.ts";
 import { slidingWindow } from "../plugins/sliding_window.ts";
+import { load } from "./load.ts";
 import type { LoadOptions, SamplingOptions } from "./options.ts";
 import { ignore, names, why } from "./testing/laws.ts";
 import {
@@ -276,3 +278,29 @@ Deno.test("Engine.save() keeps the tokens alone where no plugin keeps an index",
     assert.deepEqual(again.tokens, made.tokens);
   });
 });
+
+modelTest(
+  "a conversation with SmolLM2 goes on in another engine as it would have",
+  "smollm2",
+  async (model) => {
+    await withFolder(async (folder) => {
+      const path = `${folder}/talk.quire`,
+        options = { context: 512, threads: 2 };
+      await using engine = await load(model, options);
+      const talk = engine.conversation("You are terse.");
+      const turn = { maxTokens: 24, temperature: 0.7, seed: 3 };
+      await collect(talk.ask("Name three rivers and tell me of each.", turn));
+      const saved = await engine.save(talk, path);
+      await using other = await load(model, options);
+      const { conversation, cachedTokens } = await other.restore(path);
+      assert.equal(cachedTokens, saved.cachedTokens);
+      assert.ok(cachedTokens >= saved.tokens - 17);
+      const [here, there] = await Promise.all([
+        collect(talk.more({ maxTokens: 16 })),
+        collect(conversation.more({ maxTokens: 16 })),
+      ]);
+      assert.deepEqual(there.tokens, here.tokens);
+      assert.deepEqual(conversation.messages, talk.messages);
+    });
+  },
+);
