@@ -219,6 +219,15 @@ export class BlockStore {
     return id;
   }
 
+  /** Bytes of a full block, block `index` of its sequence, that is as on the device. */
+  fullBytes(group: number, index: number): number {
+    const { fused, keepFirst } = this.#plan.groups[group]!;
+    const { open, sealed } = this.places;
+    return (fused !== undefined && index >= keepFirst
+      ? sealed[group]!
+      : open[group]!).slotBytes;
+  }
+
   #name(id: number, key: string, content: BlockContent): void {
     this.#plan.index?.set(key, id as BlockId, content);
     this.changes++;

@@ -189,12 +189,24 @@ export class KVCache {
   seek(prompt: ArrayLike<number>, salt = ""): Promise<unknown> | undefined {
     const places = this.#findable(), { contents } = this.#store;
     if (places === undefined || !contents.any) return undefined;
-    const asked = missingKeys(prompt, salt, places).map((keys, g) =>
+    const asked = missingKeys(prompt, salt, places).map(({ keys }, g) =>
       keys.length === 0
         ? undefined
         : contents.seek(keys, salt, this.plan.groups[g]!.shape.tokens)
     ).filter((p) => p !== undefined);
     return asked.length === 0 ? undefined : Promise.all(asked);
+  }
+
+  /**
+   * Brings what slow tiers have of a prompt that waits for its turn to a near one,
+   * where there is one.
+   */
+  promote(prompt: ArrayLike<number>, salt = ""): void {
+    const places = this.#findable(), { contents } = this.#store;
+    if (places === undefined || !contents.any) return;
+    for (
+      const [g, { from, keys }] of missingKeys(prompt, salt, places).entries()
+    ) contents.promote(keys, from, g, salt, this.#store);
   }
 
   #findable(): PrefixPlaces | undefined {

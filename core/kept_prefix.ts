@@ -253,8 +253,7 @@ export class KeptPrefix {
 
   /** What the query at `length` sees in one group. */
   #blocksOf({ sight, shape }: GroupPlan, group: number): KeptBlock[] {
-    const { open, sealed } = this.#store.places, { tokens } = shape;
-    const end = this.length / tokens;
+    const { tokens } = shape, end = this.length / tokens;
     const start = Math.floor(sight.start(this.length) / tokens);
     const first = Math.floor(sight.first(this.length) / tokens);
     const sink = Math.ceil(sight.sink(this.length) / tokens);
@@ -270,8 +269,7 @@ export class KeptPrefix {
       if (salted) chain.advance(anyones, this.#tokens, index * tokens);
       const content = salted ? chain.key(anyones) : key;
       if (index >= start || (index >= first && index < sink)) {
-        const of = this.#coded({ group, index }) ? sealed : open;
-        const bytes = of[group]!.slotBytes;
+        const bytes = this.#store.fullBytes(group, index);
         const ends = (index + 1) * tokens;
         out.push({ group, index, end: ends, key, parent, content, bytes });
       }

@@ -52,6 +52,8 @@ export class Tiers {
   readonly #peaks: Float64Array;
   readonly #waiting: (() => void)[] = [];
   #reads = 0;
+  /** What comes from each tier since it was idle last. */
+  readonly #rates: { reads: number; bytes: number; since: number }[];
   #names = 0;
   /** Blocks moved, down and up. */
   moves = 0;
@@ -69,6 +71,7 @@ export class Tiers {
     this.#used = new Float64Array(tiers.length);
     this.#peaks = new Float64Array(tiers.length);
     this.#secondsPerByte = new Float64Array(tiers.length).fill(1e-9);
+    this.#rates = tiers.map(() => ({ reads: 0, bytes: 0, since: 0 }));
   }
 
   /** Of a copy in one direction; of the first tier by default. */
@@ -199,32 +202,31 @@ export class Tiers {
         return this.get(id, store);
       });
     }
-    const started = performance.now();
     const out = new Uint8Array(new SharedArrayBuffer(place.bytes));
+    const lost = (): boolean => {
+      place.lost = true;
+      if (place.key !== undefined) store.contents.forget(place.key);
+      return false;
+    };
     const land = (found: "ok" | "lost"): boolean => {
-      place.lost = found !== "ok";
+      if (found !== "ok") return lost();
       // Who wanted it may have gone meanwhile, or gave its place back for now.
-      if (place.lost || this.#places.get(id) !== place) return false;
+      if (this.#places.get(id) !== place) return false;
       place.coming = undefined;
       if (!store.isPlaced(id)) return false;
       writeBlock(this.#groups, this.#memory, id, place.codec, out, store);
-      this.#measure(place.tier, place.bytes, started);
       store.emitMove(id, this.#tiers[place.tier]!.id, "device");
       this.drop(id);
       store.landed(id);
       this.moves++;
       return true;
     };
-    const lost = (): boolean => {
-      place.lost = true;
-      return false;
-    };
+    if (this.#reads >= MOST_READS) {
+      return place.coming = new Promise<void>((go) => this.#waiting.push(go))
+        .then(() => this.#ask(place, out)).then(land, lost)
+        .finally(() => this.#next());
+    }
     try {
-      if (this.#reads >= MOST_READS) {
-        return place.coming = new Promise<void>((go) => this.#waiting.push(go))
-          .then(() => this.#ask(place, out)).then(land, lost)
-          .finally(() => this.#next());
-      }
       const found = this.#ask(place, out);
       if (!(found instanceof Promise)) return land(found);
       this.#reads++;
@@ -235,10 +237,28 @@ export class Tiers {
   }
 
   #ask(place: Place, out: Uint8Array): MaybePromise<"ok" | "lost"> {
-    const tier = this.#tiers[place.tier]!;
-    return place.key === undefined
-      ? tier.get(place.name, out)
-      : tier.content!.read(place.key, out, place.about!);
+    const tier = this.#tiers[place.tier]!, rate = this.#rates[place.tier]!;
+    if (rate.reads++ === 0) {
+      rate.since = performance.now();
+      rate.bytes = 0;
+    }
+    const over = (found: "ok" | "lost"): "ok" | "lost" => {
+      if (found === "ok") rate.bytes += out.length;
+      if (--rate.reads === 0 && rate.bytes > 0) {
+        this.#measure(place.tier, rate.bytes, rate.since);
+      }
+      return found;
+    };
+    try {
+      const found = place.key === undefined
+        ? tier.get(place.name, out)
+        : tier.content!.read(place.key, out, place.about!);
+      return found instanceof Promise
+        ? found.then(over, () => over("lost"))
+        : over(found);
+    } catch {
+      return over("lost");
+    }
   }
 
   /** One read is over: the next that waits goes on in its stead. */
@@ -333,9 +353,7 @@ export class Tiers {
   }
 
   #measure(tier: number, bytes: number, started: number): void {
-    // Of many that were asked together each takes its turn.
-    const turns = Math.max(1, this.#reads);
-    const now = (performance.now() - started) / 1000 / bytes / turns;
+    const now = (performance.now() - started) / 1000 / bytes;
     this.#secondsPerByte[tier]! += (now - this.#secondsPerByte[tier]!) / 8;
   }
 }
