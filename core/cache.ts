@@ -20,6 +20,7 @@ import { forkedBytes, growthBytes, peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import { findPrefix, missingKeys, type PrefixPlaces } from "./prefix.ts";
+import { type KeptOptions, KeptPrefix } from "./kept_prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
 import { Spill } from "./spill.ts";
@@ -97,6 +98,7 @@ export class KVCache {
   /** Most bytes that blocks take. */
   readonly budgetBytes: number;
   readonly #store: BlockStore;
+  readonly #memory: DeviceMemory;
   readonly #steps: Reservations;
   readonly #spill: Spill;
   readonly #slack: number;
@@ -129,6 +131,7 @@ export class KVCache {
     const bytes = plan.groups.map((g) =>
       options.blockBytes?.(g.shape) ?? g.blockBytes
     );
+    this.#memory = memory;
     this.#store = new BlockStore(plan, memory, budgetBytes, bytes, openBlocks);
     this.#spill = new Spill(
       plan.groups,
@@ -512,6 +515,21 @@ export class KVCache {
   /** Bytes of the next block of a sequence of `length` that may grow to `most`. */
   growthBytes(length: number, most: number): number {
     return growthBytes(this.plan.groups, this.#store.places, length, most);
+  }
+
+  /**
+   * The blocks of a start of `tokens`, to be copied out of this cache or into it;
+   * it holds none of them.
+   */
+  keptPrefix(tokens: ArrayLike<number>, options: KeptOptions = {}): KeptPrefix {
+    return new KeptPrefix(
+      this.plan,
+      this.#store,
+      this.#memory,
+      this.#steps.chains,
+      tokens,
+      options,
+    );
   }
 
   /** Gives up every idle block. */

@@ -209,7 +209,8 @@ function holds(group: GroupPlan, runs: Int32Array, length: number): boolean {
     (kept === 0 || runs[kept - 1]! >= kept - first);
 }
 
-function leastMultiple(a: number, b: number): number {
+/** The least number that both divide. */
+export function leastMultiple(a: number, b: number): number {
   let x = a;
   let y = b;
   while (y > 0) [x, y] = [y, x % y];

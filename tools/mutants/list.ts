@@ -35,6 +35,7 @@ const CODEC_PLAN = ["core/codec_plan_test.ts"];
 const PLACES = ["core/block_places_test.ts"];
 const LOOKUP = ["plugins/prompt_lookup_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
+const KEPT = ["core/kept_prefix_test.ts"];
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -109,8 +110,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a block in use is evicted where the eviction names it",
     file: "core/block_store.ts",
-    find: "if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;",
-    replace: "if (this.#keys[id] === undefined) continue;",
+    find:
+      "if (this.#refs[id] === 0 && this.#keys[id] !== undefined) return id;",
+    replace: "if (this.#keys[id] !== undefined) return id;",
     tests: HOSTILE,
   },
   {
@@ -613,5 +615,48 @@ export const MUTANTS: readonly Mutant[] = [
     find: "all > 0 ? int8 * loss / all",
     replace: "all > 0 ? loss",
     tests: ["plugins/kv/choose_test.ts"],
+  },
+  // Sessions.
+  {
+    name: "a block that is copied in makes one before it give way",
+    file: "core/kept_prefix.ts",
+    find: "return victim !== 0 && !this.#planted.has(victim);",
+    replace: "return victim !== 0;",
+    tests: KEPT,
+  },
+  {
+    name: "a part of a window counts as saved",
+    file: "core/kept_prefix.ts",
+    find: "if (groups.some((g) => !g.sight.full)) return 0;",
+    replace: "",
+    tests: KEPT,
+  },
+  {
+    name: "blocks that are copied are one tenant's for ever",
+    file: "core/kept_prefix.ts",
+    find: "salted ? chain.key(anyones) : key",
+    replace: "key",
+    tests: KEPT,
+  },
+  {
+    name: "a block that came rounded may be written on",
+    file: "core/block_store.ts",
+    find: "if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;",
+    replace: "",
+    tests: KEPT,
+  },
+  {
+    name: "what a session says is read whatever its checksum is",
+    file: "engine/session_format.ts",
+    find: "!await read(rest) || view.getUint32(36, true) !== crc32(rest)",
+    replace: "!await read(rest)",
+    tests: ["engine/session_format_test.ts"],
+  },
+  {
+    name: "a text that goes on is drawn from the seed's first numbers",
+    file: "engine/random.ts",
+    find: "Math.imul(drawn, 0x9e3779b9)",
+    replace: "Math.imul(0, drawn)",
+    tests: ["engine/random_test.ts"],
   },
 ];
