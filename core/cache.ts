@@ -110,7 +110,7 @@ export class KVCache {
   #declined = 0;
   #forks = 0;
   /** Seconds that computing one position takes, about: what loading is weighed against. */
-  rowSeconds = ROW_SECONDS;
+  rowSeconds: number = ROW_SECONDS;
   readonly #misses: Record<MissReason, number> = {
     short: 0,
     differs: 0,

@@ -27,6 +27,9 @@ const FAMILIES = ["core/families_test.ts"];
 const DRAFTING = ["core/drafting_test.ts"];
 const LIMITS = ["core/limits_test.ts"];
 const HOSTILE = ["core/hostile_test.ts"];
+const CONTENTS = ["core/contents_test.ts"];
+const ARRIVAL = ["core/arrival_test.ts"];
+const SPILL = ["core/spill_test.ts"];
 const SWAP = ["core/swap_test.ts"];
 const SEALED = ["core/sealed_cache_test.ts"];
 const ROUNDING = ["core/rounding_test.ts"];
@@ -197,7 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a hit does without its sinks",
     file: "core/prefix.ts",
-    find: "(kept === 0 || found.runs[kept - 1]! >= kept - first)",
+    find: "(kept === 0 || runs[kept - 1]! >= kept - first)",
     replace: "true",
     tests: HOSTILE,
   },
@@ -211,8 +214,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a hit looks nowhere behind a gap that a window does not see",
     file: "core/prefix.ts",
-    find: "if (id === 0 && group.sight.full) break;",
-    replace: "if (id === 0) break;",
+    find: "if (ids[b] === 0 && sight.full && !below) break;",
+    replace: "if (ids[b] === 0 && !below) break;",
     tests: WINDOW,
   },
   // The scheduler.
@@ -333,16 +336,65 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a swap takes blocks from under others",
     file: "core/swap.ts",
-    find: "if (id !== 0 && store.refs(id) === 1) yield id;",
-    replace: "if (id !== 0) yield id;",
+    find: "if (store.refs(id) === 1) yield id;",
+    replace: "yield id;",
     tests: SWAP,
   },
   {
     name: "a block that a tier lost is taken as it lies there",
     file: "core/tiers.ts",
-    find: 'if (found !== "ok") return false;',
+    find: 'if (found !== "ok") return lost();',
     replace: "",
     tests: SWAP,
+  },
+  {
+    name: "the block that a tier lost is counted as there",
+    file: "core/swap.ts",
+    find: "if (!await store.tiers.get(id, store)) whole = b * tokens;",
+    replace: "if (!await store.tiers.get(id, store)) whole = (b + 1) * tokens;",
+    tests: CONTENTS,
+  },
+  {
+    name: "a block whose bytes never came is kept for others",
+    file: "core/block_store.ts",
+    find: "if (this.#keys[id] === undefined || this.isAway(id)) {",
+    replace: "if (this.#keys[id] === undefined) {",
+    tests: CONTENTS,
+  },
+  {
+    name: "blocks of a hit are used for ever",
+    file: "core/adopt.ts",
+    find: "for (const id of kept) store.release(id);",
+    replace: "",
+    tests: CONTENTS,
+  },
+  {
+    name: "what the device gives up goes nowhere",
+    file: "core/block_store.ts",
+    find: "this.contents.leaving(id, this.#keys[id]!, this);",
+    replace: "",
+    tests: CONTENTS,
+  },
+  {
+    name: "everybody waits for blocks on their way",
+    file: "core/scheduler.ts",
+    find: "s.coming = !all && this.#cache.isComing(s.seq!);",
+    replace: "s.coming = false;",
+    tests: ARRIVAL,
+  },
+  {
+    name: "a spilled block is looked for in another's place",
+    file: "core/spill.ts",
+    find: "return (block % blocks) * bytes + 1;",
+    replace: "return ((block + 1) % blocks) * bytes + 1;",
+    tests: SPILL,
+  },
+  {
+    name: "a step forgets the last segment of what spilled",
+    file: "core/spill.ts",
+    find: "segments = Math.max(segments, Math.floor(last / r.blocks) + 1);",
+    replace: "segments = Math.max(segments, Math.floor(last / r.blocks));",
+    tests: SPILL,
   },
   // Codecs.
   {
@@ -455,7 +507,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "open blocks are coded for a tier, positions that nobody wrote too",
-    file: "core/tiers.ts",
+    file: "core/tier_bytes.ts",
     find: "if (codec === undefined || !store.isSealed(id)) return undefined;",
     replace: "if (codec === undefined) return undefined;",
     tests: TIER_CODECS,
