@@ -45,6 +45,7 @@ export type {
 
 export * from "./plugins/contiguous.ts";
 export * from "./plugins/cpu_offload.ts";
+export * from "./plugins/disk_offload.ts";
 export * from "./plugins/fair_share.ts";
 export * from "./plugins/kv/calibration.ts";
 export * from "./plugins/kv_auto.ts";

@@ -15,9 +15,10 @@
  * @module
  */
 import type { Plugin } from "../core/plugin.ts";
-import type { ContentStore, Tier } from "../core/slots.ts";
+import type { ContentStore } from "../core/slots.ts";
 import { startHand } from "./disk/hand.ts";
 import { type DiskStat, DiskStore } from "./disk/store.ts";
+import { diskTier } from "./disk/tier.ts";
 
 export type { DiskStat } from "./disk/store.ts";
 
@@ -96,7 +97,10 @@ export function diskOffload(options: DiskOffloadOptions): DiskOffload {
       store = await openStore(options);
       const opened = store;
       host.onClose(() => opened.close());
-      host.provide("tier", diskTier(store, options));
+      host.provide(
+        "tier",
+        diskTier(store, options.rank ?? 2, options.write ?? "full"),
+      );
     },
     stat: () => store?.stat(),
     idle: () => store?.idle() ?? Promise.resolve(),
@@ -129,32 +133,4 @@ async function openStore(options: DiskOffloadOptions): Promise<DiskStore> {
       { cause },
     );
   }
-}
-
-function diskTier(
-  store: DiskStore,
-  { rank = 2, write = "full" }: DiskOffloadOptions,
-): Tier {
-  return {
-    id: "disk",
-    rank,
-    capacity: store.capacity,
-    put(block, bytes, signal) {
-      if (signal?.aborted) store.drop(block);
-      else store.put(block, bytes);
-    },
-    get: (block, out) => store.get(block, out),
-    drop: (block) => store.drop(block),
-    slice: (block, at, out) => store.get(block, out, at),
-    content: {
-      when: write,
-      get used() {
-        return store.keyedBytes;
-      },
-      keep: (key, bytes, { fingerprint }) =>
-        store.keep(key, bytes, fingerprint),
-      find: (keys) => store.find(keys),
-      read: (key, out, { fingerprint }) => store.read(key, out, fingerprint),
-    },
-  };
 }

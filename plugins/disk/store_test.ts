@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import type { Tier } from "../../core/slots.ts";
 import { dice } from "../../core/testing/cache_driver.ts";
+import { tierSuite } from "../../core/testing/suites/tier_suite.ts";
 import { Books } from "./books.ts";
 import { LOG_NAME, RECORD } from "./log.ts";
 import type { DiskStore } from "./store.ts";
+import { diskTier } from "./tier.ts";
 import { bytesOf, localStore, look } from "./testing/local_store.ts";
 import { MemoryFiles } from "./testing/memory_files.ts";
 
@@ -33,6 +36,29 @@ async function count(
 }
 
 const TEN = Array.from({ length: 10 }, (_, i) => i);
+
+/** A tier of which all is on disk before it is read. */
+async function patientTier(): Promise<Tier> {
+  const store = await localStore(new MemoryFiles(), { bytes: 2 << 20 });
+  const tier = diskTier(store, 2, "full");
+  return {
+    ...tier,
+    async put(block, bytes, signal) {
+      await tier.put(block, bytes, signal);
+      await store.idle();
+    },
+    content: {
+      ...tier.content!,
+      async keep(key, bytes, about) {
+        await tier.content!.keep(key, bytes, about);
+        await store.idle();
+        store.check();
+      },
+    },
+  };
+}
+
+tierSuite("DiskStore, once it is written,", patientTier);
 
 Deno.test("DiskStore finds after a restart what was kept, and not what was put", async () => {
   const files = new MemoryFiles();
@@ -195,7 +221,7 @@ Deno.test("DiskStore killed at any write, cut, rename or sync is whole afterward
   await busy(whole);
   assert.ok(whole.changes > 80, `${whole.changes} changes`);
   let found = 0;
-  for (let at = 1; at <= whole.changes; at += 1 + at % 3) {
+  for (let at = 1; at <= whole.changes; at += 2 + at % 3) {
     const files = new MemoryFiles();
     files.killAt = at;
     await busy(files).catch(() => {});
