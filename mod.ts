@@ -16,7 +16,20 @@
 export * from "./engine/calibration_file.ts";
 export * from "./engine/load.ts";
 export * from "./engine/options.ts";
-export type { Conversation, TurnOptions } from "./engine/conversation.ts";
+export { SessionError, type SessionMark } from "./engine/session_error.ts";
+export type {
+  RestoredSession,
+  RestoreOptions,
+  SavedSession,
+  SaveOptions,
+  SessionLoss,
+  SessionSource,
+} from "./engine/session_types.ts";
+export type {
+  Conversation,
+  MoreOptions,
+  TurnOptions,
+} from "./engine/conversation.ts";
 export type {
   EachLogitsOptions,
   Engine,
@@ -33,6 +46,7 @@ export type {
 export * from "./plugins/contiguous.ts";
 export * from "./plugins/checkpointing.ts";
 export * from "./plugins/cpu_offload.ts";
+export * from "./plugins/disk_offload.ts";
 export * from "./plugins/fair_share.ts";
 export * from "./plugins/kv/calibration.ts";
 export * from "./plugins/kv_auto.ts";
@@ -55,6 +69,7 @@ export type * from "./core/backend.ts";
 export type * from "./core/cache.ts";
 export type * from "./core/cache_stat.ts";
 export type * from "./core/cache_types.ts";
+export type * from "./core/kept_prefix.ts";
 export type * from "./core/ledger.ts";
 export type * from "./core/model.ts";
 export type * from "./core/plan.ts";

@@ -5,13 +5,20 @@
  */
 import { ModelError } from "../mod.ts";
 import { catalog } from "../models/catalog.ts";
-import { answer, answerJson, finishLine } from "./answer.ts";
 import type { Command } from "./command.ts";
 import { converse } from "./converse.ts";
-import { Conversation } from "./conversation.ts";
 import { UsageError } from "./host.ts";
 import { DEFAULT_MODEL, openModel } from "./open.ts";
-import { type CliOptions, COMMON, MODEL, SAMPLING, SYSTEM } from "./options.ts";
+import {
+  type CliOptions,
+  COMMON,
+  MODEL,
+  SAMPLING,
+  SESSION,
+  SYSTEM,
+} from "./options.ts";
+import { ChatSession, sessionPath } from "./session.ts";
+import { Talk } from "./talk.ts";
 
 /**
  * What holds where the command line says nothing else. Small models fall into
@@ -31,10 +38,15 @@ export const chat: Command = {
   details:
     `Without MODEL it is ${DEFAULT_MODEL}. Without PROMPT, each line of standard input is a
 turn of a conversation. Defaults: --temperature ${DEFAULTS.temperature},
---frequency-penalty ${DEFAULTS.frequencyPenalty}, --max-tokens ${DEFAULTS.maxTokens}.`,
-  options: [MODEL, SYSTEM, ...SAMPLING, ...COMMON],
+--frequency-penalty ${DEFAULTS.frequencyPenalty}, --max-tokens ${DEFAULTS.maxTokens}. With --session the
+conversation is kept after every turn, under a name or in a file, and goes on the next
+time.`,
+  options: [MODEL, SYSTEM, ...SESSION, ...SAMPLING, ...COMMON],
   async run(options, host, signal) {
     const { model, prompt } = await operandsOf(options);
+    const path = options.session === undefined
+      ? undefined
+      : sessionPath(options.session);
     const wanted: CliOptions = {
       ...options,
       generate: { ...DEFAULTS, ...options.generate },
@@ -47,18 +59,19 @@ turn of a conversation. Defaults: --temperature ${DEFAULTS.temperature},
           "or choose a model tuned for chat",
       );
     }
-    if (prompt === undefined) {
-      return await converse(engine, model, wanted, host);
-    }
-    const conversation = new Conversation(options.system);
-    conversation.ask(prompt);
-    const { messages } = conversation;
-    const request = { ...wanted.generate, messages, signal };
-    const result = await answer(engine, request, host, options.json);
-    if (options.json) host.out(answerJson(model, result, engine));
-    else finishLine(result, engine, host);
+    const session = path === undefined
+      ? undefined
+      : await ChatSession.open(engine, path, host, {
+        replay: options.replay ?? false,
+        silent: options.json,
+      });
+    const talk = new Talk(engine, model, wanted, host, session);
+    if (prompt === undefined) return await converse(talk, model, host);
     signal.throwIfAborted();
-    return 0;
+    signal.addEventListener("abort", () => talk.stop(), { once: true });
+    await talk.turn(prompt);
+    signal.throwIfAborted();
+    return talk.failed ? 1 : 0;
   },
 };
 

@@ -10,16 +10,27 @@ export class Conversation {
   readonly #system: readonly ChatMessage[];
   #turns: ChatMessage[] = [];
 
-  /** @param system What the model is told first; it is never left out. */
-  constructor(system?: string) {
+  /**
+   * @param system What the model is told first; it is never left out. Default: what
+   * the messages begin with.
+   * @param messages What was said before.
+   */
+  constructor(system?: string, messages: readonly ChatMessage[] = []) {
+    const told = messages.filter(({ role }) => role === "system");
     this.#system = system === undefined
-      ? []
+      ? told
       : [{ role: "system", content: system }];
+    this.#turns = messages.filter(({ role }) => role !== "system");
   }
 
   /** What the chat template is given. */
   get messages(): readonly ChatMessage[] {
     return [...this.#system, ...this.#turns];
+  }
+
+  /** How many questions were asked. */
+  get turns(): number {
+    return this.#turns.filter(({ role }) => role === "user").length;
   }
 
   /** Adds a question. */

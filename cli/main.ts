@@ -5,7 +5,7 @@
  */
 import config from "../deno.json" with { type: "json" };
 import { PlanError } from "../core/plugin.ts";
-import { ModelError } from "../mod.ts";
+import { ModelError, SessionError } from "../mod.ts";
 import { bench } from "./bench.ts";
 import { calibration } from "./calibrate.ts";
 import { chat } from "./chat.ts";
@@ -110,7 +110,7 @@ function report(error: unknown, host: Host): number {
 /** Errors whose message is all there is to know; others are our own faults. */
 function isForUsers(error: unknown): error is Error {
   return error instanceof ModelError || error instanceof RangeError ||
-    error instanceof PlanError ||
+    error instanceof PlanError || error instanceof SessionError ||
     Object.values(Deno.errors).some((kind) => error instanceof kind);
 }
 

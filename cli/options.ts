@@ -148,6 +148,14 @@ export const SYSTEM: Option = option(
   { value: "TEXT" },
 );
 
+/** Options of `chat` for conversations that go on another time. */
+export const SESSION: readonly Option[] = [
+  option("cli", "text", "session", "keep the conversation under this name", {
+    value: "NAME",
+  }),
+  option("cli", "flag", "replay", "compute a session anew that does not fit"),
+];
+
 /** Options of `bench`. */
 export const BENCH: readonly Option[] = [
   option("bench", "text", "cases", "only these, separated by commas", {
@@ -172,6 +180,9 @@ export interface CliOptions {
   readonly version: boolean;
   readonly model: string | undefined;
   readonly system: string | undefined;
+  /** Name or path of a session. */
+  readonly session?: string | undefined;
+  readonly replay?: boolean;
 }
 
 /**
@@ -220,6 +231,8 @@ export function readOptions(
     version: cli.version === true,
     model: cli.model as string | undefined,
     system: cli.system as string | undefined,
+    ...(cli.session === undefined ? {} : { session: cli.session as string }),
+    ...(cli.replay === undefined ? {} : { replay: true }),
   };
 }
 

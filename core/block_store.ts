@@ -219,6 +219,15 @@ export class BlockStore {
     return id;
   }
 
+  /** Bytes of a full block, block `index` of its sequence, that is as on the device. */
+  fullBytes(group: number, index: number): number {
+    const { fused, keepFirst } = this.#plan.groups[group]!;
+    const { open, sealed } = this.places;
+    return (fused !== undefined && index >= keepFirst
+      ? sealed[group]!
+      : open[group]!).slotBytes;
+  }
+
   #name(id: number, key: string, content: BlockContent): void {
     this.#plan.index?.set(key, id as BlockId, content);
     this.changes++;
@@ -234,18 +243,21 @@ export class BlockStore {
     return true;
   }
 
-  /** An open block with one user; idle blocks make room. 0: there is none. */
-  take(group: number): number {
+  /**
+   * An open block with one user; idle blocks make room. 0: there is none. `coded`:
+   * one with a sealed place alone, for codes that are there already.
+   */
+  take(group: number, coded = false): number {
     const id = this.#spare.pop() ?? this.#fresh();
     this.#groups[id] = group;
-    if (!this.#place(id, false)) {
+    if (!this.#place(id, coded)) {
       this.#spare.push(id);
       return 0;
     }
     this.#refs[id] = 1;
     this.references++;
     this.#sealed[id] = 0;
-    this.#forms[id] = RAW;
+    this.#forms[id] = coded ? CODED : RAW;
     this.live++;
     return id;
   }
@@ -312,6 +324,15 @@ export class BlockStore {
     }
   }
 
+  /** As `seal()`, for a block that was written as it is once it is sealed. */
+  plant(id: number, index: number, key: string, content: BlockContent): void {
+    const { rounds, keepFirst } = this.#plan.groups[this.#groups[id]!]!;
+    this.sealed++;
+    this.#sealed[id] = 1;
+    if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;
+    this.#name(id, key, content);
+  }
+
   #settle(id: number, group: number, index: number): void {
     const { rounds, keepFirst } = this.#plan.groups[group]!;
     if (this.places.sealedAt(id) !== 0) {
@@ -354,24 +375,30 @@ export class BlockStore {
     return made;
   }
 
-  /** Frees the idle block that is cheapest to lose; false when there is none. */
-  evict(): boolean {
-    if (this.idle === 0) return false;
+  /** The idle block that is cheapest to lose; 0: there is none. */
+  victim(): number {
+    if (this.idle === 0) return 0;
     for (const id of this.#plan.evict.victims()) {
-      if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;
-      this.idle--;
-      this.idleBytes -= this.blockBytes(id);
-      this.evictions++;
-      this.contents.leaving(id, this.#keys[id]!, this);
-      this.#plan.evict.forget(id);
-      this.#forgetKey(id);
-      if (this.#plan.observe.length > 0) {
-        this.emit({ type: "evict", block: id });
-      }
-      this.#free(id);
-      return true;
+      if (this.#refs[id] === 0 && this.#keys[id] !== undefined) return id;
     }
-    return false;
+    return 0;
+  }
+
+  /** Frees that block; false when there is none. */
+  evict(): boolean {
+    const id = this.victim() as BlockId;
+    if (id === 0) return false;
+    this.idle--;
+    this.idleBytes -= this.blockBytes(id);
+    this.evictions++;
+    this.contents.leaving(id, this.#keys[id]!, this);
+    this.#plan.evict.forget(id);
+    this.#forgetKey(id);
+    if (this.#plan.observe.length > 0) {
+      this.emit({ type: "evict", block: id });
+    }
+    this.#free(id);
+    return true;
   }
 
   /** Tells every observer of a block that was copied from one tier to another. */

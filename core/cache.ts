@@ -21,6 +21,7 @@ import { forkedBytes, growthBytes, peakBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import { findPrefix, missingKeys, type PrefixPlaces } from "./prefix.ts";
+import { type KeptOptions, KeptPrefix } from "./kept_prefix.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
 import { Spill } from "./spill.ts";
@@ -98,6 +99,7 @@ export class KVCache {
   /** Most bytes that blocks take. */
   readonly budgetBytes: number;
   readonly #store: BlockStore;
+  readonly #memory: DeviceMemory;
   readonly #steps: Reservations;
   readonly #spill: Spill;
   /** Undefined where nobody keeps hidden states. */
@@ -111,7 +113,7 @@ export class KVCache {
   #declined = 0;
   #forks = 0;
   /** Seconds that computing one position takes, about: what loading is weighed against. */
-  rowSeconds = ROW_SECONDS;
+  rowSeconds: number = ROW_SECONDS;
   readonly #misses: Record<MissReason, number> = {
     short: 0,
     differs: 0,
@@ -132,6 +134,7 @@ export class KVCache {
     const bytes = plan.groups.map((g) =>
       options.blockBytes?.(g.shape) ?? g.blockBytes
     );
+    this.#memory = memory;
     this.#store = new BlockStore(plan, memory, budgetBytes, bytes, openBlocks);
     this.#spill = new Spill(
       plan.groups,
@@ -190,12 +193,24 @@ export class KVCache {
   seek(prompt: ArrayLike<number>, salt = ""): Promise<unknown> | undefined {
     const places = this.#findable(), { contents } = this.#store;
     if (places === undefined || !contents.any) return undefined;
-    const asked = missingKeys(prompt, salt, places).map((keys, g) =>
+    const asked = missingKeys(prompt, salt, places).map(({ keys }, g) =>
       keys.length === 0
         ? undefined
         : contents.seek(keys, salt, this.plan.groups[g]!.shape.tokens)
     ).filter((p) => p !== undefined);
     return asked.length === 0 ? undefined : Promise.all(asked);
+  }
+
+  /**
+   * Brings what slow tiers have of a prompt that waits for its turn to a near one,
+   * where there is one.
+   */
+  promote(prompt: ArrayLike<number>, salt = ""): void {
+    const places = this.#findable(), { contents } = this.#store;
+    if (places === undefined || !contents.any) return;
+    for (
+      const [g, { from, keys }] of missingKeys(prompt, salt, places).entries()
+    ) contents.promote(keys, from, g, salt, this.#store);
   }
 
   #findable(): PrefixPlaces | undefined {
@@ -552,6 +567,21 @@ export class KVCache {
   /** Bytes of the next block of a sequence of `length` that may grow to `most`. */
   growthBytes(length: number, most: number): number {
     return growthBytes(this.plan.groups, this.#store.places, length, most);
+  }
+
+  /**
+   * The blocks of a start of `tokens`, to be copied out of this cache or into it;
+   * it holds none of them.
+   */
+  keptPrefix(tokens: ArrayLike<number>, options: KeptOptions = {}): KeptPrefix {
+    return new KeptPrefix(
+      this.plan,
+      this.#store,
+      this.#memory,
+      this.#steps.chains,
+      tokens,
+      options,
+    );
   }
 
   /** Gives up every idle block. */

@@ -12,6 +12,9 @@ import { blockCodec, readBlock } from "./tier_bytes.ts";
 /** Keys whose places are remembered; older ones are asked for again. */
 const MOST_KNOWN = 1 << 16;
 
+/** A prompt that waits may take one such part of a near tier. */
+const PROMOTED = 4;
+
 /** A tier that finds blocks by content. */
 interface Shelf {
   /** Its place among the plan's tiers. */
@@ -122,6 +125,46 @@ export class Contents {
   /** A store has it no more. */
   forget(key: string): void {
     this.#known.delete(key);
+  }
+
+  /**
+   * Brings blocks of a prompt that is to be computed soon from tiers that are slow to
+   * one that is near, where there is one, while others compute. `keys[b]`: of block
+   * `from + b`.
+   */
+  promote(
+    keys: readonly string[],
+    from: number,
+    group: number,
+    salt: string,
+    store: BlockStore,
+  ): void {
+    const near = this.#shelves.find((s) => s.content.when === "leaving");
+    if (near === undefined || keys.length === 0) return;
+    const { shape: { tokens }, tierCodecs } = this.#groups[group]!;
+    const about = this.about(salt, keys.length * tokens);
+    let room = near.tier.capacity / PROMOTED;
+    for (const [i, at] of this.find(keys, salt, tokens).entries()) {
+      const far = this.#shelves.find((s) => s.at === at);
+      if (far === undefined || far.at <= near.at) continue;
+      const codec = tierCodecs.get(far.tier.id);
+      // What is coded otherwise there would have to be coded again.
+      if (codec !== tierCodecs.get(near.tier.id)) continue;
+      const bytes = codec?.bytes(this.#groups[group]!.shape) ??
+        store.fullBytes(group, from + i);
+      if ((room -= bytes) < 0) return;
+      const out = new Uint8Array(new SharedArrayBuffer(bytes));
+      const keep = (found: "ok" | "lost"): void => {
+        if (found === "ok") near.content.keep(keys[i]!, out, about);
+      };
+      try {
+        const found = far.content.read(keys[i]!, out, about);
+        if (found instanceof Promise) found.then(keep).catch(() => {});
+        else keep(found);
+      } catch {
+        return; // It is asked again when the request runs.
+      }
+    }
   }
 
   /** A block has become full and has a key. */

@@ -84,27 +84,34 @@ export function findPrefix(
   return { length, here, step, blocks, digests, miss };
 }
 
-/**
- * Keys of the blocks of `prompt` that are not on the device, by group: what a tier
- * may be asked for.
- */
+/** Blocks of one group that are not on the device. */
+export interface MissingKeys {
+  /** The first of them, counted from the start of the prompt. */
+  readonly from: number;
+  /** All from there on, whether there or not. */
+  readonly keys: readonly string[];
+}
+
+/** What tiers may be asked for of `prompt`, by group. */
 export function missingKeys(
   prompt: ArrayLike<number>,
   salt: string,
   places: PrefixPlaces,
-): readonly string[][] {
+): readonly MissingKeys[] {
   const { groups, chains, store } = places;
   const { most } = reachOf(prompt, groups);
   return groups.map((group, g) => {
     const chain = chains[g]!, keys: string[] = [];
     const digest = new Uint8Array(32);
+    let from = 0;
     chain.reset(digest, salt);
     for (let at = 0; at < most; at += group.shape.tokens) {
       chain.advance(digest, prompt, at);
       const key = chain.key(digest);
-      if (store.find(key, g) === 0) keys.push(key);
+      if (keys.length === 0 && store.find(key, g) !== 0) from++;
+      else keys.push(key);
     }
-    return keys;
+    return { from, keys };
   });
 }
 
@@ -202,7 +209,7 @@ function holds(group: GroupPlan, runs: Int32Array, length: number): boolean {
     (kept === 0 || runs[kept - 1]! >= kept - first);
 }
 
-/** The least common multiple. */
+/** The least number that both divide. */
 export function leastMultiple(a: number, b: number): number {
   let x = a;
   let y = b;

@@ -41,6 +41,8 @@ export class RequestState {
   held = false;
   /** Some of its blocks are on their way to the device; it need not run before. */
   coming = false;
+  /** What tiers have of it was brought nearer while it waited. */
+  promoted = false;
   /** Some of its blocks are in a tier, where steps read them. */
   spilled = false;
   /** Where it can be restored next; undefined: nobody has looked, or it is over. */

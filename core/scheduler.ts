@@ -171,7 +171,9 @@ export class Scheduler {
     made.miss = from.miss;
     made.reached = from.reached;
     joinFamily(made, from);
-    const runs = this.#running.includes(from);
+    // One whose blocks are partly in a tier has nothing to share.
+    const runs = this.#running.includes(from) &&
+      this.#cache.canFork(from.seq!, this.#cache.length(from.seq!));
     if (runs) {
       try {
         made.seq = this.#cache.fork(from.seq!);
@@ -459,6 +461,18 @@ export class Scheduler {
   /** Moves waiting requests to running while rows and memory last. */
   #admit(): void {
     if (this.#waiting.length === 0) return;
+    this.#admitSome();
+    // While the step runs, what comes next is brought nearer.
+    for (let i = 0; i < Math.min(LOOK_AHEAD, this.#waiting.length); i++) {
+      const s = this.#waiting[i]!;
+      if (s.promoted || s.seq !== undefined) continue;
+      s.promoted = true;
+      const { tenant } = s.request;
+      this.#cache.promote(s.history.subarray(0, s.length), tenant);
+    }
+  }
+
+  #admitSome(): void {
     const { maxRows } = this.#options;
     const load = measure(this.#running, this.#cache);
     if (load.rows >= maxRows) return;
@@ -572,5 +586,8 @@ const WATERMARK = 0.01;
 
 /** Losses in a row, without a position computed in between, until tiers are given up. */
 const MOST_STALLED = 16;
+
+/** Waiting requests whose prefixes are fetched while others run. */
+const LOOK_AHEAD = 2;
 
 const NOTHING: readonly Finished[] = Object.freeze([]);

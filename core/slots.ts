@@ -119,6 +119,11 @@ export interface Tier {
   /** Forgets a block; nothing happens when it has none. */
   drop(block: BlockId): void;
   /**
+   * A block's bytes where they are, for tiers in memory: read at once, never changed.
+   * Undefined: ask `get`.
+   */
+  view?(block: BlockId): Uint8Array | undefined;
+  /**
    * Fills `out` with the bytes of a block from `at` on. With it, sequences whose
    * blocks do not fit on the device at once are read from here while a step runs.
    */
@@ -154,6 +159,8 @@ export interface ContentStore {
     out: Uint8Array,
     about: Sought,
   ): MaybePromise<"ok" | "lost">;
+  /** As `Tier.view()`; it counts as a use. */
+  view?(key: string): Uint8Array | undefined;
 }
 
 /** Whose blocks a `ContentStore` is asked for, and what they are worth. */

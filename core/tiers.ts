@@ -51,7 +51,10 @@ export class Tiers {
   readonly #used: Float64Array;
   readonly #peaks: Float64Array;
   readonly #waiting: (() => void)[] = [];
+  readonly #rooms: Uint8Array[] = [];
   #reads = 0;
+  /** What comes from each tier since it was idle last. */
+  readonly #rates: { reads: number; bytes: number; since: number }[];
   #names = 0;
   /** Blocks moved, down and up. */
   moves = 0;
@@ -69,6 +72,7 @@ export class Tiers {
     this.#used = new Float64Array(tiers.length);
     this.#peaks = new Float64Array(tiers.length);
     this.#secondsPerByte = new Float64Array(tiers.length).fill(1e-9);
+    this.#rates = tiers.map(() => ({ reads: 0, bytes: 0, since: 0 }));
   }
 
   /** Of a copy in one direction; of the first tier by default. */
@@ -199,46 +203,107 @@ export class Tiers {
         return this.get(id, store);
       });
     }
-    const started = performance.now();
-    const out = new Uint8Array(new SharedArrayBuffer(place.bytes));
-    const land = (found: "ok" | "lost"): boolean => {
-      place.lost = found !== "ok";
-      // Who wanted it may have gone meanwhile, or gave its place back for now.
-      if (place.lost || this.#places.get(id) !== place) return false;
-      place.coming = undefined;
-      if (!store.isPlaced(id)) return false;
-      writeBlock(this.#groups, this.#memory, id, place.codec, out, store);
-      this.#measure(place.tier, place.bytes, started);
-      store.emitMove(id, this.#tiers[place.tier]!.id, "device");
-      this.drop(id);
-      store.landed(id);
-      this.moves++;
+    const view = this.#view(place);
+    if (view !== undefined) {
+      this.#land(id, place, view, store);
       return true;
-    };
+    }
     const lost = (): boolean => {
       place.lost = true;
+      if (place.key !== undefined) store.contents.forget(place.key);
       return false;
     };
-    try {
-      if (this.#reads >= MOST_READS) {
-        return place.coming = new Promise<void>((go) => this.#waiting.push(go))
-          .then(() => this.#ask(place, out)).then(land, lost)
-          .finally(() => this.#next());
-      }
+    const land = (found: "ok" | "lost", out: Uint8Array): boolean => {
+      if (found !== "ok") return lost();
+      // Who wanted it may have gone meanwhile, or gave its place back for now.
+      if (this.#places.get(id) !== place) return false;
+      place.coming = undefined;
+      if (!store.isPlaced(id)) return false;
+      this.#land(id, place, out, store);
+      return true;
+    };
+    const read = (): MaybePromise<boolean> => {
+      const out = this.#room(place.bytes);
+      const over = (found: "ok" | "lost"): boolean => {
+        const landed = land(found, out);
+        // What was lost may still be being written.
+        if (found === "ok") this.#rooms.push(out);
+        return landed;
+      };
       const found = this.#ask(place, out);
-      if (!(found instanceof Promise)) return land(found);
-      this.#reads++;
-      return place.coming = found.then(land, lost).finally(() => this.#next());
+      return found instanceof Promise ? found.then(over, lost) : over(found);
+    };
+    if (this.#reads >= MOST_READS) {
+      return place.coming = new Promise<void>((go) => this.#waiting.push(go))
+        .then(read).finally(() => this.#next());
+    }
+    const landed = read();
+    if (!(landed instanceof Promise)) return landed;
+    this.#reads++;
+    return place.coming = landed.finally(() => this.#next());
+  }
+
+  /** Its bytes, where the tier has them at hand. */
+  #view({ tier, key, name, bytes }: Place): Uint8Array | undefined {
+    const { content, view } = this.#tiers[tier]!;
+    try {
+      const found = key === undefined ? view?.(name) : content!.view?.(key);
+      return found?.length === bytes ? found : undefined;
     } catch {
-      return lost();
+      return undefined;
     }
   }
 
+  /** A block has come. */
+  #land(
+    id: number,
+    { tier, codec }: Place,
+    bytes: Uint8Array,
+    store: BlockStore,
+  ): void {
+    const started = performance.now();
+    writeBlock(this.#groups, this.#memory, id, codec, bytes, store);
+    if (this.#rates[tier]!.reads === 0) {
+      this.#measure(tier, bytes.length, started);
+    }
+    store.emitMove(id, this.#tiers[tier]!.id, "device");
+    this.drop(id);
+    store.landed(id);
+    this.moves++;
+  }
+
+  /** Memory that workers of tiers can write to, used again and again. */
+  #room(bytes: number): Uint8Array {
+    for (let i = this.#rooms.length - 1; i >= 0; i--) {
+      if (this.#rooms[i]!.length === bytes) return this.#rooms.splice(i, 1)[0]!;
+    }
+    if (this.#rooms.length >= MOST_READS) this.#rooms.length = 0;
+    return new Uint8Array(new SharedArrayBuffer(bytes));
+  }
+
   #ask(place: Place, out: Uint8Array): MaybePromise<"ok" | "lost"> {
-    const tier = this.#tiers[place.tier]!;
-    return place.key === undefined
-      ? tier.get(place.name, out)
-      : tier.content!.read(place.key, out, place.about!);
+    const tier = this.#tiers[place.tier]!, rate = this.#rates[place.tier]!;
+    if (rate.reads++ === 0) {
+      rate.since = performance.now();
+      rate.bytes = 0;
+    }
+    const over = (found: "ok" | "lost"): "ok" | "lost" => {
+      if (found === "ok") rate.bytes += out.length;
+      if (--rate.reads === 0 && rate.bytes > 0) {
+        this.#measure(place.tier, rate.bytes, rate.since);
+      }
+      return found;
+    };
+    try {
+      const found = place.key === undefined
+        ? tier.get(place.name, out)
+        : tier.content!.read(place.key, out, place.about!);
+      return found instanceof Promise
+        ? found.then(over, () => over("lost"))
+        : over(found);
+    } catch {
+      return over("lost");
+    }
   }
 
   /** One read is over: the next that waits goes on in its stead. */
@@ -333,9 +398,7 @@ export class Tiers {
   }
 
   #measure(tier: number, bytes: number, started: number): void {
-    // Of many that were asked together each takes its turn.
-    const turns = Math.max(1, this.#reads);
-    const now = (performance.now() - started) / 1000 / bytes / turns;
+    const now = (performance.now() - started) / 1000 / bytes;
     this.#secondsPerByte[tier]! += (now - this.#secondsPerByte[tier]!) / 8;
   }
 }

@@ -103,3 +103,63 @@ Deno.test("Conversation.ask() follows the words where a stop text was cut off", 
   await ask(talk, "more");
   assert.equal(talk.messages[1]!.content, cut.text);
 });
+
+Deno.test("Conversation.more() makes the answer that would have come in one go", async () => {
+  await using engine = await chatEngine();
+  const ways = [
+    {},
+    { temperature: 0.9, seed: 3, frequencyPenalty: 0.4, penaltyWindow: 30 },
+    { temperature: 0.9 },
+  ];
+  for (const sampling of ways) {
+    const talk = engine.conversation("be brief"), whole = talk.branch();
+    const first = await ask(talk, "hello", { ...sampling, maxTokens: 5 });
+    assert.ok(talk.unfinished);
+    const one = talk.branch(), other = talk.branch();
+    const more = async (to: Conversation, maxTokens: number) => {
+      let text = "", cached = 0;
+      for await (const p of to.more({ maxTokens, ignoreEos: true })) {
+        text += p.text;
+        cached = p.usage?.cachedTokens ?? 0;
+      }
+      assert.ok(cached > 0);
+      return text;
+    };
+    await more(one, 4);
+    await more(one, 6);
+    await more(other, 10);
+    assert.deepEqual(one.messages, other.messages);
+    assert.equal(one.messages.length, 3);
+    assert.ok(one.messages[2]!.content.startsWith(first.text.slice(0, 3)));
+    assert.deepEqual(talk.messages[2]!.content, first.text);
+    if (sampling.temperature === undefined || sampling.seed !== undefined) {
+      await ask(whole, "hello", { ...sampling, maxTokens: 15 });
+      assert.deepEqual(one.messages, whole.messages);
+    }
+    // What is asked then goes on from all of it.
+    const then = await ask(one, "again", { maxTokens: 4 });
+    assert.ok(then.usage.cachedTokens >= 32);
+  }
+});
+
+Deno.test("Conversation.more() refuses where there is nothing to go on with", async () => {
+  await using engine = await chatEngine();
+  const talk = engine.conversation();
+  const fails = () =>
+    assert.rejects(talk.more().next(), /there is no answer that its length/);
+  await fails();
+  const whole = await ask(talk.branch(), "hello");
+  await ask(talk, "hello", { stop: whole.text.slice(4, 6) });
+  await fails();
+  await ask(talk, "more", { maxTokens: 4, beams: 2 });
+  assert.ok(!talk.unfinished);
+  await fails();
+  await ask(talk, "more", { maxTokens: 4 });
+  const before = talk.messages;
+  const running = talk.more({ maxTokens: 20 });
+  await running.next();
+  await assert.rejects(talk.more().next(), /in the middle of an answer/);
+  await running.return(undefined);
+  assert.deepEqual(talk.messages, before);
+  assert.ok(talk.unfinished);
+});

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import type { Backend } from "../core/backend.ts";
 import type { KVCache } from "../core/cache.ts";
 import { Ledger } from "../core/ledger.ts";
@@ -16,7 +17,7 @@ import { BeamGroup } from "./beam_group.ts";
 import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation, newState } from "./conversation.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
@@ -35,6 +36,14 @@ import { type MemoryReport, memoryReport } from "./memory_report.ts";
 import type { GenerateOptions, GeneratePart } from "./options.ts";
 import { chatPrompt, chatTokens, checkTokens, promptTokens } from "./prompt.ts";
 import { Sampler } from "./sampler.ts";
+import type {
+  RestoredSession,
+  RestoreOptions,
+  SavedSession,
+  SaveOptions,
+  SessionEngine,
+  SessionSource,
+} from "./session_types.ts";
 import { StopText } from "./stop_text.ts";
 
 export type {
@@ -330,8 +339,77 @@ export class Engine implements AsyncDisposable {
   conversation(system?: string): Conversation {
     return new Conversation(
       this,
-      system === undefined ? [] : [{ role: "system", content: system }],
+      newState(
+        system === undefined ? [] : [{ role: "system", content: system }],
+      ),
     );
+  }
+
+  /**
+   * Writes a conversation, or tokens, to a file: with the K and V that are cached of
+   * it, whole blocks from the start, and how its tokens are chosen. The file is
+   * replaced whole or not at all. Without an index among the plugins
+   * (`prefixCache()`) there are no K and V to be found.
+   *
+   * ```ts ignore
+   * const talk = engine.conversation();
+   * for await (const part of talk.ask("Name a river.")) console.log(part.text);
+   * await engine.save(talk, "river.quire");
+   * // Later, elsewhere:
+   * const { conversation } = await engine.restore("river.quire");
+   * ```
+   *
+   * @throws {SessionError} where the file cannot be written.
+   * @throws {RangeError} for tokens outside the vocabulary, or a sampler out of bounds.
+   */
+  async save(
+    session: Conversation | SessionSource,
+    path: string | URL,
+    options: SaveOptions = {},
+  ): Promise<SavedSession> {
+    this.#requireOpen();
+    const [{ saveSession }, { sessionOf }] = await Promise.all([
+      import("./session_save.ts"),
+      import("./session_source.ts"),
+    ]);
+    const { tenant, ...state } = sessionOf(this.#parts, session);
+    return await saveSession(this.#session(), state, pathOf(path), {
+      ...options,
+      tenant: options.tenant ?? tenant,
+    });
+  }
+
+  /**
+   * Reads what `save()` wrote, and puts its blocks into the prefix cache. What is
+   * damaged there, or finds no room, is computed anew when the conversation goes on;
+   * its tokens are the same either way.
+   *
+   * @throws {SessionError} where there is no session, its text is damaged, or it was
+   * saved with other weights, another tokenizer, other RoPE settings or another plan;
+   * with `replay` its tokens are taken all the same.
+   */
+  async restore(
+    path: string | URL,
+    options: RestoreOptions = {},
+  ): Promise<RestoredSession> {
+    this.#requireOpen();
+    checkRequest(0, options.cachePriority ?? 0, undefined);
+    const { restoreSession } = await import("./session_restore.ts");
+    const { state, ...restored } = await restoreSession(
+      this.#session(),
+      pathOf(path),
+      options,
+    );
+    return { conversation: new Conversation(this, state), ...restored };
+  }
+
+  #session(): SessionEngine {
+    return { ...this.#parts, requireOpen: () => this.#requireOpen() };
+  }
+
+  #requireOpen(): void {
+    if (this.#closed === undefined) return;
+    throw new Error("Cannot save or restore: the engine was closed");
   }
 
   /** Every byte with its owner, now and at most. */
@@ -358,4 +436,8 @@ export class Engine implements AsyncDisposable {
     await this.#parts.backend[Symbol.asyncDispose]();
     await this.#parts.compiled.close();
   }
+}
+
+function pathOf(path: string | URL): string {
+  return path instanceof URL ? fileURLToPath(path) : path;
 }

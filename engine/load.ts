@@ -5,7 +5,7 @@
  */
 import type { Backend } from "../core/backend.ts";
 import { createCache, type KVCache } from "../core/cache.ts";
-import { modelShape, type ModelSpec } from "../core/model.ts";
+import { modelShape } from "../core/model.ts";
 import { compilePlan } from "../core/plan.ts";
 import { createScheduler } from "../core/scheduler.ts";
 import { offerBackend, tableStride } from "./backends.ts";

@@ -83,6 +83,11 @@ export interface SamplingOptions {
   readonly logitBias?: Readonly<Record<number, number>> | undefined;
   /** Same seed, same text. Default: a random one. */
   readonly seed?: number | undefined;
+  /**
+   * How many tokens were made with this seed before: the numbers drawn go on behind
+   * theirs, so that a text made in pieces is the one made in one go. Default 0.
+   */
+  readonly drawn?: number | undefined;
 }
 
 /** One request. Exactly one of `prompt`, `tokens` and `messages` is given. */

@@ -4,9 +4,12 @@
  * @module
  */
 
-/** A generator of numbers in [0, 1); SplitMix32, period 2^32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
+/**
+ * A generator of numbers in [0, 1); SplitMix32, period 2^32. `drawn`: how many of
+ * them were drawn before.
+ */
+export function seeded(seed: number, drawn = 0): () => number {
+  let state = ((seed >>> 0) + Math.imul(drawn, 0x9e3779b9)) >>> 0;
   return () => {
     state = (state + 0x9e3779b9) >>> 0;
     let z = state ^ (state >>> 16);

@@ -46,3 +46,15 @@ Deno.test("randomSeed() is a whole number that seeded() takes, another each time
     assert.ok(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32);
   }
 });
+
+Deno.test("seeded() goes on where so many numbers were drawn", () => {
+  for (const seed of [0, 7, 2 ** 31, 2 ** 53 - 1]) {
+    const whole = Array.from({ length: 50 }, seeded(seed));
+    for (const drawn of [0, 1, 20, 49]) {
+      assert.deepEqual(
+        Array.from({ length: 50 - drawn }, seeded(seed, drawn)),
+        whole.slice(drawn),
+      );
+    }
+  }
+});

@@ -43,7 +43,7 @@ export class Sampler {
    */
   constructor(options: SamplingOptions, vocab: number, most: number) {
     const s = this.#s = settingsOf(options);
-    this.#random = seeded(s.seed);
+    this.#random = seeded(s.seed, s.drawn);
     this.#k = s.topK < vocab ? s.topK : 0;
     this.#most = most;
     this.#bias = Object.entries(s.logitBias).map(([id, b]) => {

@@ -51,5 +51,29 @@ export function settingsOf(o: SamplingOptions): Settings {
     penaltyWindow: check("penaltyWindow", 64, 1, 1e6, true),
     logitBias: o.logitBias ?? {},
     seed: check("seed", o.seed ?? randomSeed(), 0, 2 ** 53, true),
+    drawn: check("drawn", 0, 0, 2 ** 32, true),
   };
+}
+
+const NAMES: Readonly<Record<keyof SamplingOptions, true>> = {
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  penaltyWindow: true,
+  logitBias: true,
+  seed: true,
+  drawn: true,
+};
+
+/** What of some options says how tokens are chosen; absent ones stay absent. */
+export function samplingOf(options: SamplingOptions): SamplingOptions {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) =>
+      name in NAMES && value !== undefined
+    ),
+  );
 }

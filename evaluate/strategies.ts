@@ -25,6 +25,7 @@ import { prefixReport } from "./strategies/prefix.ts";
 import { replayReport } from "./strategies/replay.ts";
 import { pagingReport } from "./strategies/paging.ts";
 import { sharingReport } from "./strategies/sharing.ts";
+import { tiersReport } from "./strategies/tiers.ts";
 import { speculationReport } from "./strategies/speculation.ts";
 import { wasteReport } from "./strategies/waste.ts";
 
@@ -40,6 +41,7 @@ const RUN: Readonly<Record<StrategyName, RunStrategy>> = {
   paging: pagingReport,
   kv: kvReport,
   sharing: sharingReport,
+  tiers: tiersReport,
   speculation: speculationReport,
   waste: wasteReport,
 };

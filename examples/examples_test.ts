@@ -11,6 +11,8 @@ const EXAMPLES: Readonly<Record<string, RegExp>> = {
     /^three answers, [12] begun as forks\n(?:"[^\n]*"\n){3}Its source\? \d+ of \d+ tokens were there\nIts end\? [1-9]\d* of \d+ tokens were there\n$/,
   "plugin.ts":
     /^0 of \d+ tokens found, unseen\n[1-9]\d* of \d+ tokens found\n(?:[a-z]+ \d+\n)+$/,
+  "session.ts":
+    /^a new conversation\nName a river\. 0 of \d+ tokens were there\nsaved \d+ tokens, K and V of [1-9]\d* of them: \d+ bytes\n$/,
   "logits.ts": /^(?: *\d+\.\d\d % {2}"[^\n]*"\n){5}$/,
   "abort.ts":
     /^stopped by AbortError after \d+ tokens\nleft the loop after \d+ characters\n$/,
@@ -18,30 +20,51 @@ const EXAMPLES: Readonly<Record<string, RegExp>> = {
     /while it answers\n[^]*device\/kv +group 0 +[1-9]\d* [^]*after the answer[^]*device\/kv +group 0 +[1-9]\d* [^]*given up\n[^]*device\/kv +group 0 +0 [^]*cache plan/,
 };
 
-for (const [name, printed] of Object.entries(EXAMPLES)) {
+/** Runs an example; `folder`: where it may write. */
+async function printed(
+  name: string,
+  args: readonly string[],
+  folder?: string,
+): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--allow-read",
+      ...folder === undefined ? [] : [`--allow-write=${folder}`],
+      new URL(name, import.meta.url).href,
+      ...args,
+    ],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  assert.equal(code, 0, decoder.decode(stderr));
+  assert.equal(decoder.decode(stderr), "");
+  return decoder.decode(stdout);
+}
+
+for (const [name, wanted] of Object.entries(EXAMPLES)) {
+  if (name === "session.ts") continue;
   Deno.test(`examples/${name} runs with leave to read and nothing else`, async () => {
-    const { code, stdout, stderr } = await withFile(
-      tinyChat(),
-      (path) =>
-        new Deno.Command("deno", {
-          args: [
-            "run",
-            "--quiet",
-            "--no-prompt",
-            "--allow-read",
-            new URL(name, import.meta.url).href,
-            path,
-          ],
-          env: { NO_COLOR: "1" },
-          stdin: "null",
-        }).output(),
-    );
-    const decoder = new TextDecoder();
-    assert.equal(code, 0, decoder.decode(stderr));
-    assert.equal(decoder.decode(stderr), "");
-    assert.match(decoder.decode(stdout), printed);
+    const text = await withFile(tinyChat(), (path) => printed(name, [path]));
+    assert.match(text, wanted);
   });
 }
+
+Deno.test("examples/session.ts goes on in another process, with leave to write its file", async () => {
+  await withFile(tinyChat(), async (path) => {
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    const run = () =>
+      printed("session.ts", [path, `${folder}/talk.quire`], folder);
+    assert.match(await run(), EXAMPLES["session.ts"]!);
+    assert.match(
+      await run(),
+      /^K and V of [1-9]\d* of \d+ tokens are here\nAnd another one\? [1-9]\d* of \d+ tokens were there\nsaved /,
+    );
+  });
+});
 
 Deno.test("examples/ holds the examples that are tested", async () => {
   const names: string[] = [];

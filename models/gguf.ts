@@ -35,8 +35,9 @@ export interface GgufFile {
   /** Every tensor by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
-   * SHA-256 in hex over the headers, the file sizes and 64 pieces of 4 KiB of
-   * each file's data: cheap, and different for two trainings of one shape.
+   * SHA-256 in hex over the headers, the file sizes, 64 pieces of 4 KiB of each
+   * file's data and 1 KiB from the middle of each tensor: cheap, and different for
+   * two trainings of one shape, be it in one tensor only.
    */
   readonly fingerprint: string;
 }

@@ -123,6 +123,27 @@ Deno.test("openGguf() fingerprints differ with one weight, not with the name", a
   assert.match(await id(one), /^[0-9a-f]{64}$/);
 });
 
+Deno.test("openGguf() fingerprints differ where one small tensor among large ones does", async () => {
+  // Tensors of 20 KiB, of which pieces 40 KiB apart would see every other one.
+  const model = (trained: number): WrittenFile => ({
+    entries: [["general.architecture", VALUE.STRING, "none"]],
+    tensors: Array.from({ length: 130 }, (_, i) => ({
+      name: `t${i}`,
+      dims: [5120],
+      type: 0,
+      bytes: new Uint8Array(20480).fill(i === trained ? 1 : 2),
+    })),
+  });
+  const id = (trained: number) =>
+    withFile(
+      model(trained),
+      async (path) => (await openGguf(path)).fingerprint,
+    );
+  const all = new Set<string>();
+  for (const trained of [-1, 20, 21, 22, 129]) all.add(await id(trained));
+  assert.equal(all.size, 5);
+});
+
 const bytes = new Uint8Array(128);
 const tensor = { name: "t", dims: [32], type: 0, bytes };
 

@@ -71,12 +71,17 @@ function hostTier(capacity: number, rank: number): Tier {
     },
     find: (keys) => Uint8Array.from(keys, (key) => prefixes.has(key) ? 1 : 0),
     read(key, out) {
-      const bytes = prefixes.get(key);
+      const bytes = content.view!(key);
       if (bytes?.length !== out.length) return "lost";
-      prefixes.delete(key);
-      prefixes.set(key, bytes);
       out.set(bytes);
       return "ok";
+    },
+    view(key) {
+      const bytes = prefixes.get(key);
+      if (bytes === undefined) return undefined;
+      prefixes.delete(key);
+      prefixes.set(key, bytes);
+      return bytes;
     },
   };
   const drop = (block: BlockId): void => {
@@ -106,6 +111,7 @@ function hostTier(capacity: number, rank: number): Tier {
       out.set(bytes.subarray(at, at + out.length));
       return "ok";
     },
+    view: (block) => blocks.get(block),
     drop,
   };
 }

@@ -5,7 +5,11 @@ import type { Roll } from "../core/testing/cache_acts.ts";
 import { dice } from "../core/testing/cache_driver.ts";
 import { codecPlugin, fakeCodec } from "../core/testing/fake_codec.ts";
 import { layoutPlugin } from "../core/testing/fake_plan.ts";
-import { memoryTier, tierPlugin } from "../core/testing/memory_tier.ts";
+import {
+  contentTier,
+  memoryTier,
+  tierPlugin,
+} from "../core/testing/memory_tier.ts";
 import {
   type AbortMoments,
   type ActOptions,
@@ -31,6 +35,7 @@ interface Variant {
   readonly rows?: number;
   readonly seqs?: number;
   readonly wanted?: number;
+  readonly segmentTokens?: number;
 }
 
 /** Guesses rightly four times of five, once it knows the plan. */
@@ -42,6 +47,29 @@ function forgetful(slow: boolean): Plugin {
   let asked = 0;
   tier.loses = () => asked++ % 3 === 0;
   return tierPlugin(tier, memoryTier(1 << 16, 2));
+}
+
+/** Two tiers that have prefixes: a near one, and a slow one that loses things. */
+function shelves(): Plugin {
+  const near = contentTier("leaving"), far = contentTier("full", 2);
+  let asked = 0;
+  far.slow = true;
+  far.forgets = () => asked++ % 5 === 0;
+  near.forgets = () => asked++ % 7 === 0;
+  return tierPlugin(near, far);
+}
+
+/** A tier that blocks are read from while steps run, and that loses things. */
+function readable(): Plugin {
+  const tier = memoryTier(1 << 16);
+  let asked = 0;
+  tier.slice = (block, at, out) => {
+    const bytes = tier.blocks.get(block);
+    if (bytes === undefined || asked++ % 90 === 89) return "lost";
+    out.set(bytes.subarray(at, at + out.length));
+    return "ok";
+  };
+  return tierPlugin(tier);
 }
 
 const VARIANTS: readonly Variant[] = [
@@ -172,6 +200,39 @@ const VARIANTS: readonly Variant[] = [
     ],
     budgetBytes: 17 * 32,
   },
+  {
+    name: "prefixes in two tiers, of which one loses things",
+    plugins: () => [
+      pagedAttention({ blockTokens: 3 }),
+      prefixCache(),
+      slidingWindow({ window: 7, sinks: 2, layers: (l) => l.layer === 1 }),
+      drafter.plugin,
+      shelves(),
+    ],
+    budgetBytes: 40 * 32,
+  },
+  {
+    name: "contexts larger than memory, a tier that loses things",
+    plugins: () => [
+      pagedAttention({ blockTokens: 4 }),
+      prefixCache(),
+      drafter.plugin,
+      readable(),
+    ],
+    budgetBytes: 5 * 64,
+    segmentTokens: 8,
+  },
+  {
+    name: "sealed contexts larger than memory, a tier that loses things",
+    plugins: () => [
+      pagedAttention({ blockTokens: 4 }),
+      slidingWindow({ window: 7, sinks: 2, layers: (l) => l.layer === 1 }),
+      codecPlugin(fakeCodec({ id: "fused", lossy: true, keepFirst: 1 })),
+      readable(),
+    ],
+    budgetBytes: 8 * 32,
+    segmentTokens: 4,
+  },
 ];
 
 /** Loses and spoils some of what it keeps of the first layers. */
@@ -215,6 +276,9 @@ async function acts(
     rows,
     seqs,
     wanted,
+    ...(v.segmentTokens === undefined
+      ? {}
+      : { segmentTokens: v.segmentTokens }),
   });
   drafter.learn(d.plan);
   return new SchedulerActs(d, { holds: true, clock, stop: STOP, ...options });

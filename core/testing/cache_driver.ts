@@ -132,7 +132,15 @@ export async function cacheDriver(
   const { plan, backend } = await fakePlan(plugins, options);
   const { slack = 0, budgetBytes = backend.limits.bytes } = options;
   const { memory, openBlocks } = backend;
-  const cache = createCache({ plan, memory, openBlocks, budgetBytes, slack });
+  const { segmentTokens } = options;
+  const cache = createCache({
+    plan,
+    memory,
+    openBlocks,
+    budgetBytes,
+    slack,
+    segmentTokens,
+  });
   return new CacheDriver(plan, backend, cache);
 }
 

@@ -6,7 +6,7 @@
  * blocks. Any fault in tables, windows, copies or releases changes a token.
  *
  * ```text
- *  block   token 0: [position i32][token i32] × layers, token 1: …
+ *  block   layer 0: [position i32][token i32] × tokens, layer 1: …
  * ```
  * Where it is told to fuse a codec, it seals blocks that are filled and reads them
  * back through the codec, as the batch says, and throws where the batch says another
@@ -42,6 +42,8 @@ export interface FakeOptions {
   readonly fused?: readonly string[];
   /** Whether its open blocks can be read as values. Default true. */
   readonly opens?: boolean;
+  /** Positions it reads at a time of blocks that are away. Default 0: it cannot. */
+  readonly segmentTokens?: number;
 }
 
 /** Values of a row's hidden state. */
@@ -63,9 +65,13 @@ export class FakeBackend implements Backend {
   batch!: StepBatch;
   #groups: readonly BoundGroup[] = [];
   /** Sealed blocks of this step that were read, by their place. */
-  readonly #opens = new Map<number, Float32Array>();
+  readonly #opens = new Map<string, Float32Array>();
+  /** What was fed to this step, by group, layer and segment. */
+  readonly #fed = new Map<string, Uint8Array>();
+  readonly #segmentTokens: number;
 
   constructor(options: FakeOptions = {}) {
+    this.#segmentTokens = options.segmentTokens ?? 0;
     const { bytes = 1 << 20, rows = 64, seqs = 16, wanted = rows } = options;
     const { fused = [], opens = true } = options;
     this.kernels = fused.length === 0 ? [] : [attendKernel(fused)];
@@ -124,6 +130,11 @@ export class FakeBackend implements Backend {
         mode: "none",
         rows: boundaries.map(() => new Float32Array(rows * HIDDEN)),
       },
+      stream: this.#segmentTokens === 0 ? undefined : {
+        segmentTokens: this.#segmentTokens,
+        segments: 0,
+        feed: undefined,
+      },
     };
   }
 
@@ -136,6 +147,7 @@ export class FakeBackend implements Backend {
     if (this.batch.hidden?.mode === "inject" && this.batch.wanted > 0) {
       throw new Error("a step that restores rows wants some");
     }
+    this.#fed.clear();
     for (let g = 0; g < this.#groups.length; g++) {
       for (let row = 0; row < out.length; row++) this.#write(row, g);
       for (let row = 0; row < out.length; row++) seals += this.#seal(row, g);
@@ -216,7 +228,7 @@ export class FakeBackend implements Backend {
     const view = new DataView(this.memory.bytes.buffer, offset);
     for (let t = 0; t < tokens; t++) {
       for (let l = 0; l < layers; l++) {
-        const at = (t * layers + l) * 8, i = (l * tokens + t) * 2;
+        const i = (l * tokens + t) * 2, at = i * 4;
         if (write) {
           view.setInt32(at, raw[i]!);
           view.setInt32(at + 4, raw[i + 1]!);
@@ -260,12 +272,16 @@ export class FakeBackend implements Backend {
     const { shape, fused } = this.#groups[g]!;
     const b = Math.floor(position / shape.tokens);
     const at = this.#sealedAt(row, g, b);
-    let raw = this.#opens.get(at);
+    const name = `${g} ${b} ${at}`;
+    let raw = this.#opens.get(name);
     if (raw === undefined) {
-      const from = this.memory.bytes.subarray(at, at + fused!.bytes(shape));
+      const bytes = fused!.bytes(shape);
+      const from = at % 2 === 1
+        ? this.#away(g, b, at, bytes)
+        : this.memory.bytes.subarray(at, at + bytes);
       raw = new Float32Array(rawFloats(shape));
       fused!.open(shape, from, raw);
-      this.#opens.set(at, raw);
+      this.#opens.set(name, raw);
     }
     const i = (layer * shape.tokens + position % shape.tokens) * 2;
     return [raw[i]!, raw[i + 1]!];
@@ -301,8 +317,34 @@ export class FakeBackend implements Backend {
         } wants position ${position}, whose block is released`,
       );
     }
-    const at = ((position % shape.tokens) * shape.layers + layer) * 8;
+    const at = (layer * shape.tokens + position % shape.tokens) * 8;
+    if (offset % 2 === 1) {
+      const bytes = this.#away(g, b, offset, this.blockBytes(shape));
+      return new DataView(bytes.buffer, at, 8);
+    }
     return new DataView(this.memory.bytes.buffer, offset + at, 8);
+  }
+
+  /** Block b of a group, whose layers' parts are fed to this step. */
+  #away(g: number, b: number, entry: number, bytes: number): Uint8Array {
+    const { layers, tokens } = this.#groups[g]!.shape, part = bytes / layers;
+    const { segmentTokens, segments, feed } = this.batch.stream!;
+    const blocks = segmentTokens / tokens, segment = Math.floor(b / blocks);
+    if (segment >= segments) throw new Error(`block ${b} is in no segment`);
+    const out = new Uint8Array(bytes);
+    for (let l = 0; l < layers; l++) {
+      const name = `${g} ${l} ${segment}`;
+      let slot = this.#fed.get(name);
+      if (slot === undefined) {
+        slot = new Uint8Array(blocks * part);
+        if (feed!(g, l, segment, slot) instanceof Promise) {
+          throw new Error("a tier that answers at once is wanted here");
+        }
+        this.#fed.set(name, slot);
+      }
+      out.set(slot.subarray(entry - 1, entry - 1 + part), l * part);
+    }
+    return out;
   }
 
   #raw(

@@ -48,6 +48,7 @@ export class SchedulerDriver {
       plan,
       memory: backend.memory,
       openBlocks: backend.openBlocks,
+      segmentTokens: options.segmentTokens,
       budgetBytes: options.budgetBytes ?? backend.limits.bytes,
     });
     this.scheduler = createScheduler({

@@ -14,6 +14,7 @@ export type StrategyName =
   | "prefix"
   | "replay"
   | "sharing"
+  | "tiers"
   | "speculation";
 
 /** What each is about, in a line of `--help`. */
@@ -24,6 +25,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   prefix: "time to the first token of a prompt that came before",
   replay: "64 requests of a trace through memory for 8 of them",
   sharing: "memory saved by parallel sampling and beam search",
+  tiers: "blocks from host memory and disk; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
 };
 

@@ -29,6 +29,7 @@ export interface GgufPart {
 
 const SAMPLES = 64;
 const SAMPLE_BYTES = 4096;
+const TENSOR_BYTES = 1024;
 
 /**
  * Reads the header of one file.
@@ -73,6 +74,7 @@ export async function readPart(
     evidence: [
       new Uint8Array(await digest),
       ...sampleData(src, Math.min(dataStart, size)),
+      ...tensors.map((tensor) => sampleTensor(src, tensor)),
     ],
   };
 }
@@ -169,4 +171,14 @@ function sampleData(src: HeaderSource, start: number): Uint8Array[] {
     pieces.push(piece);
   }
   return pieces;
+}
+
+/** The middle of a tensor: one that alone was trained further differs there. */
+function sampleTensor(
+  src: HeaderSource,
+  { offset, bytes }: TensorInfo,
+): Uint8Array {
+  const piece = new Uint8Array(Math.min(TENSOR_BYTES, bytes));
+  src.readAt(offset + Math.floor((bytes - piece.length) / 2), piece);
+  return piece;
 }

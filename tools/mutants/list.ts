@@ -27,6 +27,9 @@ const FAMILIES = ["core/families_test.ts"];
 const DRAFTING = ["core/drafting_test.ts"];
 const LIMITS = ["core/limits_test.ts"];
 const HOSTILE = ["core/hostile_test.ts"];
+const CONTENTS = ["core/contents_test.ts"];
+const ARRIVAL = ["core/arrival_test.ts"];
+const SPILL = ["core/spill_test.ts"];
 const SWAP = ["core/swap_test.ts"];
 const SEALED = ["core/sealed_cache_test.ts"];
 const ROUNDING = ["core/rounding_test.ts"];
@@ -35,6 +38,7 @@ const CODEC_PLAN = ["core/codec_plan_test.ts"];
 const PLACES = ["core/block_places_test.ts"];
 const LOOKUP = ["plugins/prompt_lookup_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
+const KEPT = ["core/kept_prefix_test.ts"];
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -109,8 +113,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a block in use is evicted where the eviction names it",
     file: "core/block_store.ts",
-    find: "if (this.#refs[id] !== 0 || this.#keys[id] === undefined) continue;",
-    replace: "if (this.#keys[id] === undefined) continue;",
+    find:
+      "if (this.#refs[id] === 0 && this.#keys[id] !== undefined) return id;",
+    replace: "if (this.#keys[id] !== undefined) return id;",
     tests: HOSTILE,
   },
   {
@@ -195,7 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a hit does without its sinks",
     file: "core/prefix.ts",
-    find: "(kept === 0 || found.runs[kept - 1]! >= kept - first)",
+    find: "(kept === 0 || runs[kept - 1]! >= kept - first)",
     replace: "true",
     tests: HOSTILE,
   },
@@ -209,8 +214,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a hit looks nowhere behind a gap that a window does not see",
     file: "core/prefix.ts",
-    find: "if (id === 0 && group.sight.full) break;",
-    replace: "if (id === 0) break;",
+    find: "if (ids[b] === 0 && sight.full && !below) break;",
+    replace: "if (ids[b] === 0 && !below) break;",
     tests: WINDOW,
   },
   // The scheduler.
@@ -331,16 +336,65 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a swap takes blocks from under others",
     file: "core/swap.ts",
-    find: "if (id !== 0 && store.refs(id) === 1) yield id;",
-    replace: "if (id !== 0) yield id;",
+    find: "if (store.refs(id) === 1) yield id;",
+    replace: "yield id;",
     tests: SWAP,
   },
   {
     name: "a block that a tier lost is taken as it lies there",
     file: "core/tiers.ts",
-    find: 'if (found !== "ok") return false;',
+    find: 'if (found !== "ok") return lost();',
     replace: "",
     tests: SWAP,
+  },
+  {
+    name: "the block that a tier lost is counted as there",
+    file: "core/swap.ts",
+    find: "if (!await store.tiers.get(id, store)) whole = b * tokens;",
+    replace: "if (!await store.tiers.get(id, store)) whole = (b + 1) * tokens;",
+    tests: CONTENTS,
+  },
+  {
+    name: "a block whose bytes never came is kept for others",
+    file: "core/block_store.ts",
+    find: "if (this.#keys[id] === undefined || this.isAway(id)) {",
+    replace: "if (this.#keys[id] === undefined) {",
+    tests: CONTENTS,
+  },
+  {
+    name: "blocks of a hit are used for ever",
+    file: "core/adopt.ts",
+    find: "for (const id of kept) store.release(id);",
+    replace: "",
+    tests: CONTENTS,
+  },
+  {
+    name: "what the device gives up goes nowhere",
+    file: "core/block_store.ts",
+    find: "this.contents.leaving(id, this.#keys[id]!, this);",
+    replace: "",
+    tests: CONTENTS,
+  },
+  {
+    name: "everybody waits for blocks on their way",
+    file: "core/scheduler.ts",
+    find: "s.coming = !all && this.#cache.isComing(s.seq!);",
+    replace: "s.coming = false;",
+    tests: ARRIVAL,
+  },
+  {
+    name: "a spilled block is looked for in another's place",
+    file: "core/spill.ts",
+    find: "return (block % blocks) * bytes + 1;",
+    replace: "return ((block + 1) % blocks) * bytes + 1;",
+    tests: SPILL,
+  },
+  {
+    name: "a step forgets the last segment of what spilled",
+    file: "core/spill.ts",
+    find: "segments = Math.max(segments, Math.floor(last / r.blocks) + 1);",
+    replace: "segments = Math.max(segments, Math.floor(last / r.blocks));",
+    tests: SPILL,
   },
   // Codecs.
   {
@@ -453,7 +507,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "open blocks are coded for a tier, positions that nobody wrote too",
-    file: "core/tiers.ts",
+    file: "core/tier_bytes.ts",
     find: "if (codec === undefined || !store.isSealed(id)) return undefined;",
     replace: "if (codec === undefined) return undefined;",
     tests: TIER_CODECS,
@@ -613,5 +667,48 @@ export const MUTANTS: readonly Mutant[] = [
     find: "all > 0 ? int8 * loss / all",
     replace: "all > 0 ? loss",
     tests: ["plugins/kv/choose_test.ts"],
+  },
+  // Sessions.
+  {
+    name: "a block that is copied in makes one before it give way",
+    file: "core/kept_prefix.ts",
+    find: "return victim !== 0 && !this.#planted.has(victim);",
+    replace: "return victim !== 0;",
+    tests: KEPT,
+  },
+  {
+    name: "a part of a window counts as saved",
+    file: "core/kept_prefix.ts",
+    find: "if (groups.some((g) => !g.sight.full)) return 0;",
+    replace: "",
+    tests: KEPT,
+  },
+  {
+    name: "blocks that are copied are one tenant's for ever",
+    file: "core/kept_prefix.ts",
+    find: "salted ? chain.key(anyones) : key",
+    replace: "key",
+    tests: KEPT,
+  },
+  {
+    name: "a block that came rounded may be written on",
+    file: "core/block_store.ts",
+    find: "if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;",
+    replace: "",
+    tests: KEPT,
+  },
+  {
+    name: "what a session says is read whatever its checksum is",
+    file: "engine/session_format.ts",
+    find: "!await read(rest) || view.getUint32(36, true) !== crc32(rest)",
+    replace: "!await read(rest)",
+    tests: ["engine/session_format_test.ts"],
+  },
+  {
+    name: "a text that goes on is drawn from the seed's first numbers",
+    file: "engine/random.ts",
+    find: "Math.imul(drawn, 0x9e3779b9)",
+    replace: "Math.imul(0, drawn)",
+    tests: ["engine/random_test.ts"],
   },
 ];

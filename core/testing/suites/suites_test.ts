@@ -5,6 +5,7 @@ import type {
   AttendKernel,
   CacheEvent,
   Codec,
+  ContentStore,
   Drafter,
   Eviction,
   Layout,
@@ -16,7 +17,7 @@ import type {
 } from "../../slots.ts";
 import type { BlockId } from "../../types.ts";
 import { mapIndex, windowRetention } from "../fake_plan.ts";
-import { memoryTier } from "../memory_tier.ts";
+import { contentTier, memoryTier } from "../memory_tier.ts";
 import { toyAdmission, toyBound, toyCodec, toyRestorer } from "../toys.ts";
 import { admissionLaws, admissionSuite } from "./admission_suite.ts";
 import { codecLaws, codecSuite } from "./codec_suite.ts";
@@ -49,6 +50,7 @@ tierSuite("memoryTier() that answers late", () => {
   tier.slow = true;
   return tier;
 });
+tierSuite("a tier in parts and by content", () => byContent());
 admissionSuite("toyAdmission()", toyAdmission);
 indexSuite("mapIndex()", mapIndex);
 retentionSuite("windowRetention()", () => windowRetention(30, 4, 90));
@@ -235,6 +237,40 @@ const tier = (change: (t: Tier) => Partial<Tier>): Make<Tier> => () => {
   };
 };
 
+/** A tier with all that a tier may have, and changes to its store. */
+function byContent(
+  change: (store: ContentStore, shelf: Map<string, Uint8Array>) => Partial<
+    ContentStore
+  > = () => ({}),
+  slices = true,
+): Tier {
+  const { id, rank, capacity, put, get, drop, content, shelf, blocks } =
+    contentTier("full");
+  const store: ContentStore = {
+    ...content!,
+    read: (key, out, about) =>
+      shelf.get(key)?.length === out.length
+        ? content!.read(key, out, about)
+        : "lost",
+  };
+  return {
+    id,
+    rank,
+    capacity,
+    put,
+    get,
+    drop,
+    slice(block, at, out) {
+      const bytes = blocks.get(block);
+      if (bytes === undefined) return "lost";
+      if (slices && at + out.length > bytes.length) return "lost";
+      out.set(bytes.slice(slices ? at : 0).subarray(0, out.length));
+      return "ok";
+    },
+    content: { ...store, ...change(store, shelf) },
+  };
+}
+
 eachIsCaught<Tier>("tier", tierLaws, {
   "rank of the device": tier(() => ({ rank: 0 })),
   "no capacity": tier(() => ({ capacity: 0 })),
@@ -280,6 +316,37 @@ eachIsCaught<Tier>("tier", tierLaws, {
         signal?.aborted ? bytes.map((b, i) => i % 2 * b) : bytes,
       ),
   })),
+  "every part is the first": () => byContent(undefined, false),
+  "given at some other time": () =>
+    byContent(() => ({ when: "never" as "full" })),
+  "finds everything": () =>
+    byContent(() => ({ find: (keys) => new Uint8Array(keys.length).fill(1) })),
+  "finds in another order": () =>
+    byContent((store) => ({
+      find: async (keys, about) => (await store.find(keys, about)).reverse(),
+    })),
+  "gives the last bytes of a key": () =>
+    byContent((_, shelf) => ({
+      keep: (key, bytes) => void shelf.set(key, bytes),
+    })),
+  "gives the start of a longer block": () =>
+    byContent((_, shelf) => ({
+      read(key, out) {
+        const bytes = shelf.get(key);
+        if (bytes === undefined) return "lost";
+        out.set(bytes.subarray(0, out.length));
+        return "ok";
+      },
+    })),
+  "gives some bytes when it is full": () =>
+    byContent((store) => {
+      let kept = 0;
+      return {
+        keep: (key, bytes, about) =>
+          store.keep(key, kept++ > 20 ? bytes.fill(0) : bytes, about),
+      };
+    }),
+  "keeps nothing": () => byContent(() => ({ keep: () => {} })),
 });
 
 const restorer =

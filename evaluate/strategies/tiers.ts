@@ -1,0 +1,267 @@
+/**
+ * `tiers`: how fast blocks come from host memory and disk, whether that hides behind
+ * computing, and how soon a process that starts anew has its first token.
+ *
+ * @module
+ */
+import type { Plugin } from "../../core/plugin.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { load } from "../../engine/load.ts";
+import { cpuOffload } from "../../plugins/cpu_offload.ts";
+import { diskOffload } from "../../plugins/disk_offload.ts";
+import { pagedAttention } from "../../plugins/paged_attention.ts";
+import { prefixCache } from "../../plugins/prefix_cache.ts";
+import { median } from "../statistics.ts";
+import { answer, sameTokens } from "./answer.ts";
+import type { StrategyOptions } from "./options.ts";
+import { copyRate, fileRate } from "./raw_rates.ts";
+import { number, percent, type Report } from "./report.ts";
+import { type NextSlice, slicesOf } from "./texts.ts";
+
+/** Tokens of the prompt whose blocks move. */
+const PROMPT = 2000;
+
+/** Room in the tiers, bytes. */
+const BYTES = 2 ** 31;
+
+/** One tier: blocks that came, and what the machine does with as many bytes. */
+interface Rate {
+  readonly tier: string;
+  readonly blocks: number;
+  readonly bytes: number;
+  /** Bytes per second. */
+  readonly rate: number;
+  readonly raw: number;
+}
+
+/** Loading beside computing, seconds. */
+interface Overlap {
+  readonly tier: string;
+  readonly load: number;
+  readonly compute: number;
+  readonly both: number;
+}
+
+/** Time to the first token, milliseconds. */
+interface Restart {
+  readonly coldMs: number;
+  readonly warmMs: number;
+  readonly cached: number;
+  readonly equal: boolean;
+}
+
+/** Runs the benchmark. Writes to a temporary folder, which it removes. */
+export async function tiersReport(
+  options: StrategyOptions,
+  tell: (line: string) => void,
+): Promise<Report> {
+  const folder = await Deno.makeTempDir({ prefix: "quire_tiers_" });
+  try {
+    const rates: Rate[] = [], overlaps: Overlap[] = [];
+    for (const tier of ["host", "disk"] as const) {
+      const found = await tierRun(tier, folder, options);
+      rates.push(found.rate);
+      overlaps.push(found.overlap);
+      tell(`${tier}: ${number(found.rate.rate / 1e9)} GB/s`);
+    }
+    const restarts: Restart[] = [];
+    for (let r = 0; r < options.rounds; r++) {
+      restarts.push(await restart(`${folder}/restart-${r}`, options, r));
+      const { coldMs, warmMs } = restarts.at(-1)!;
+      tell(`restart: ${number(coldMs)} ms cold, ${number(warmMs)} ms warm`);
+    }
+    return report(rates, overlaps, restarts, options);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function open(
+  { model, threads }: StrategyOptions,
+  plugins: readonly Plugin[],
+): Promise<Engine> {
+  return load(model, {
+    threads,
+    plugins: [pagedAttention({ blockTokens: 64 }), prefixCache(), ...plugins],
+  });
+}
+
+async function tierRun(
+  tier: "host" | "disk",
+  folder: string,
+  options: StrategyOptions,
+): Promise<{ readonly rate: Rate; readonly overlap: Overlap }> {
+  const { rounds, data, sizes } = options;
+  const disk = diskOffload({ folder: `${folder}/rates`, bytes: BYTES });
+  const plugin = tier === "host" ? cpuOffload({ bytes: BYTES }) : disk;
+  await using engine = await open(options, [plugin]);
+  const next = await slicesOf(data, engine.tokenizer);
+  const tokens = next(sizes?.prompt ?? PROMPT);
+  await answer(engine, { tokens, maxTokens: 1 });
+  engine.cache.evictIdle();
+  if (tier === "disk") await disk.idle();
+  await bring(engine, tokens);
+  const { bytes, blocks } = await bring(engine, tokens);
+  const size = bytes / blocks;
+  const own: number[] = [], raw: number[] = [];
+  for (let r = 0; r < Math.max(5, rounds); r++) {
+    own.push(bytes / (await bring(engine, tokens)).seconds);
+    raw.push(
+      tier === "host"
+        ? copyRate(size, blocks)
+        : await fileRate(`${folder}/raw`, size, blocks),
+    );
+  }
+  const rate = { tier, blocks, bytes, rate: median(own), raw: median(raw) };
+  const overlap = await overlapRun(tier, engine, next, tokens, rounds);
+  return { rate, overlap };
+}
+
+/** Brings the blocks of a prompt to a device that has none of them. */
+async function bring(
+  { cache, plan }: Engine,
+  tokens: readonly number[],
+): Promise<{ seconds: number; bytes: number; blocks: number }> {
+  cache.evictIdle();
+  await cache.seek(tokens);
+  const { moves } = cache.stat(true);
+  const started = performance.now();
+  const { seq, cached } = cache.open(tokens);
+  const r = cache.reserve([{ seq, tokens, from: cached, to: cached + 1 }]);
+  if (!r.ok) throw new Error("no room for a prompt and one token");
+  await cache.load(r);
+  const seconds = (performance.now() - started) / 1000;
+  cache.cancel(r);
+  cache.close(seq);
+  const blocks = cache.stat(true).moves - moves;
+  return { seconds, blocks, bytes: blocks * plan.groups[0]!.sealedBytes };
+}
+
+/** The same loads and the same tokens, apart and together. */
+async function overlapRun(
+  tier: string,
+  engine: Engine,
+  next: NextSlice,
+  tokens: readonly number[],
+  rounds: number,
+): Promise<Overlap> {
+  const request = { tokens: next(64), maxTokens: 48, ignoreEos: true };
+  const compute = async (): Promise<number> => {
+    const started = performance.now();
+    await answer(engine, request);
+    return (performance.now() - started) / 1000;
+  };
+  await compute();
+  const one = (await bring(engine, tokens)).seconds;
+  // About half of what computing takes, so that either could hide the other.
+  const loads = Math.max(1, Math.round(await compute() / one / 2));
+  const loading = async (): Promise<number> => {
+    const started = performance.now();
+    for (let i = 0; i < loads; i++) await bring(engine, tokens);
+    return (performance.now() - started) / 1000;
+  };
+  const load: number[] = [], alone: number[] = [], both: number[] = [];
+  for (let r = 0; r < rounds; r++) {
+    load.push(await loading());
+    alone.push(await compute());
+    const started = performance.now();
+    await Promise.all([loading(), compute()]);
+    both.push((performance.now() - started) / 1000);
+  }
+  return {
+    tier,
+    load: median(load),
+    compute: median(alone),
+    both: median(both),
+  };
+}
+
+async function restart(
+  folder: string,
+  options: StrategyOptions,
+  round: number,
+): Promise<Restart> {
+  const { data, sizes } = options;
+  const once = async (): Promise<
+    { firstMs: number; tokens: readonly number[]; cached: number }
+  > => {
+    const disk = diskOffload({ folder, bytes: BYTES });
+    await using engine = await open(options, [disk]);
+    const next = await slicesOf(data, engine.tokenizer);
+    for (let i = 0; i < round; i++) next(PROMPT);
+    const tokens = next(sizes?.prompt ?? PROMPT);
+    const warm = next(64);
+    for (let i = 0; i < 2; i++) {
+      await answer(engine, { tokens: warm, maxTokens: 8 });
+    }
+    const given = await answer(engine, { tokens, maxTokens: 16 });
+    await disk.idle();
+    return { ...given, cached: given.usage.cachedTokens };
+  };
+  const cold = await once(), warm = await once();
+  return {
+    coldMs: cold.firstMs,
+    warmMs: warm.firstMs,
+    cached: warm.cached,
+    equal: sameTokens(cold.tokens, warm.tokens),
+  };
+}
+
+function report(
+  rates: readonly Rate[],
+  overlaps: readonly Overlap[],
+  restarts: readonly Restart[],
+  { sizes }: StrategyOptions,
+): Report {
+  const prompt = sizes?.prompt ?? PROMPT;
+  const cold = median(restarts.map((r) => r.coldMs));
+  const warm = median(restarts.map((r) => r.warmMs));
+  return {
+    tables: [
+      {
+        title: `Blocks of ${prompt} tokens, from a tier to their places`,
+        head: ["", "MB", "blocks", "GB/s", "raw GB/s", "of raw"],
+        rows: rates.map(({ tier, bytes, blocks, rate, raw }) => [
+          tier,
+          number(bytes / 1e6),
+          String(blocks),
+          number(rate / 1e9),
+          number(raw / 1e9),
+          percent(rate / raw),
+        ]),
+      },
+      {
+        title: "Loading prefixes while another request makes tokens, seconds",
+        head: ["", "loads alone", "tokens alone", "together", "of the longer"],
+        rows: overlaps.map(({ tier, load, compute, both }) => [
+          tier,
+          load.toFixed(3),
+          compute.toFixed(3),
+          both.toFixed(3),
+          `${(both / Math.max(load, compute)).toFixed(2)}×`,
+        ]),
+      },
+      {
+        title:
+          `Time to the first token of ${prompt}, ${restarts.length} restarts`,
+        head: ["", "ms", "tokens found"],
+        rows: [
+          ["cold", number(cold), "0"],
+          [
+            "a new process, blocks on disk",
+            number(warm),
+            String(Math.min(...restarts.map((r) => r.cached))),
+          ],
+          ["cold over warm", `${number(cold / warm)}×`, ""],
+        ],
+      },
+    ],
+    notes: [
+      "Raw: as many bytes in pieces as large, copied by one thread, or read from one file by one worker; files were written just before, so that the system has them in memory.",
+      `${
+        restarts.filter((r) => r.equal).length
+      } of ${restarts.length} answers are equal.`,
+    ],
+    figures: { prompt, rates, overlaps, restarts },
+  };
+}
