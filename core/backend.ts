@@ -79,6 +79,33 @@ export interface StepBatch {
   readonly stream?: StreamBatch | undefined;
   /** Absent where the backend was bound without boundaries. */
   readonly hidden?: HiddenBatch | undefined;
+  /** Absent where the backend runs all layers in every step. */
+  readonly sweep?: SweepBatch | undefined;
+}
+
+/**
+ * Layer by layer: where weights stream, a prompt of several steps' rows goes through a
+ * few layers as a whole before it goes on to the next, so that each is read once.
+ *
+ * ```text
+ *  layers [edges[0], edges[1])   rows 0 … n-1, stays | n … 2n-1, stays | 2n … rest
+ *  layers [edges[1], edges[2])   rows 0 … n-1, stays | …
+ * ```
+ * A sweep that was begun has to be brought to its end.
+ */
+export interface SweepBatch {
+  /** Layers at which a step may begin or end: from 0 to the number of layers. */
+  readonly edges: readonly number[];
+  /** Values in a row. */
+  readonly width: number;
+  /** Layers [from, to) run in the next step, edges both. Default: all. */
+  from: number;
+  /** See `from`. */
+  to: number;
+  /** Streamed layers are not given back: the next step runs the same layers. */
+  stays: boolean;
+  /** The rows as they are before `from`, the caller's unless 0; after the step, before `to`. */
+  readonly rows: Float32Array;
 }
 
 /**

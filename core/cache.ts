@@ -13,7 +13,7 @@ import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
 import { Checkpoints, type Restorable } from "./checkpoints.ts";
 import type { CacheStat } from "./cache_stat.ts";
-import type { Reservation, Shortfall, Work } from "./cache_types.ts";
+import type { Reservation, Shortfall, StepPart, Work } from "./cache_types.ts";
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
 import { requireCarried } from "./carried.ts";
@@ -368,14 +368,16 @@ export class KVCache {
 
   /**
    * Writes the rows and tables of a reservation into `batch`, in the order of
-   * its work; wanted rows are the caller's. Throws a RangeError where the
+   * its work; wanted rows are the caller's. `part`: only so many of the rows, where
+   * a step has more than a batch. Throws a RangeError where the
    * batch is too small, and `LostBlocks` where what was to be restored is not there.
    */
-  fill(r: Reservation, batch: StepBatch): void {
+  fill(r: Reservation, batch: StepBatch, part?: StepPart): void {
     const step = this.#steps.require(r, "fill");
     this.#steps.pin(step);
     const { list, seqs, rows } = step;
-    fillBatch(list, seqs, rows, this.plan, this.#store, this.#spill, batch);
+    const all = part ?? { from: 0, to: rows };
+    fillBatch(list, seqs, all, this.plan, this.#store, this.#spill, batch);
     this.#checkpoints?.fill(list, seqs, step.restores, batch.hidden);
   }
 

@@ -29,6 +29,14 @@ export interface Reservation {
   readonly restores: boolean;
 }
 
+/** Rows [from, to) of a step, in the order of its work. */
+export interface StepPart {
+  /** The first. */
+  readonly from: number;
+  /** One past the last. */
+  readonly to: number;
+}
+
 /** Running out, as a value. */
 export interface Shortfall {
   /** Tells it from a Reservation. */

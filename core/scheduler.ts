@@ -50,6 +50,11 @@ import type { SeqId } from "./types.ts";
 export interface SchedulerOptions extends StepLimits {
   /** Where sequences live; its plan names the `admission`. */
   readonly cache: KVCache;
+  /**
+   * Most rows of a step that goes through layers part by part, where the backend can.
+   * Default: there is none.
+   */
+  readonly sweepRows?: number | undefined;
   /** Longest sequence, prompt and sampled tokens together. Default: no limit. */
   readonly maxLength?: number;
   /**
@@ -228,15 +233,16 @@ export class Scheduler {
     let chunk = this.#options.maxRows;
     let admits = true;
     let guesses = true;
+    let sweeps = true;
     for (;;) {
       if (admits) this.#admit();
       admits = false;
       const plan = this.#plan;
       this.#arrive(false);
       this.#lookAhead();
-      plan.choose(this.#running, chunk, guesses);
+      plan.choose(this.#running, chunk, guesses, sweeps);
       if (plan.count === 0 && this.#arrive(true)) {
-        plan.choose(this.#running, chunk, guesses);
+        plan.choose(this.#running, chunk, guesses, sweeps);
       }
       if (plan.count === 0) {
         // All that run rest. They give way where somebody waits for their room.
@@ -253,7 +259,8 @@ export class Scheduler {
         this.#began = performance.now();
         return plan;
       }
-      if (plan.drafted > 0) guesses = false;
+      if (plan.sweeps) sweeps = false;
+      else if (plan.drafted > 0) guesses = false;
       else if (this.#running.length > 1) {
         this.#preemption.giveWay(this.#preemption.victim(), "auto");
       } else if (this.#preemption.forgetSwapped()) continue;
@@ -473,15 +480,16 @@ export class Scheduler {
   }
 
   #admitSome(): void {
-    const { maxRows } = this.#options;
+    const { maxRows, sweepRows = maxRows } = this.#options;
+    const most = Math.max(maxRows, sweepRows);
     const load = measure(this.#running, this.#cache);
-    if (load.rows >= maxRows) return;
+    if (load.rows >= most) return;
     if (this.#running.length >= this.#most) return;
     const watermark = (this.#options.watermark ?? WATERMARK) *
       this.#cache.budgetBytes;
     for (const s of this.#order()) {
       if (this.#running.length >= this.#most) return;
-      if (load.rows >= maxRows) return;
+      if (load.rows >= most) return;
       const first = this.#running.length === 0;
       s.bytes = this.#cache.peakBytes(s.length, maxRows, "blocks");
       const from = originOf(s, this.#cache);

@@ -75,6 +75,12 @@ export interface StepPlan {
   readonly wanted: number;
   /** Its rows are restored from hidden states; no logits come of it. */
   readonly restores: boolean;
+  /**
+   * It has more rows than a batch, to be run part by part through a few layers at a
+   * time. Parts begin at multiples of `maxRows`, and an entry's `wantedAt` counts within
+   * the part of its last row.
+   */
+  readonly sweeps: boolean;
   /** Entries in use: `entries[0 .. count)`, in the order of their rows. */
   readonly count: number;
   /** Longer than `count` at times. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { StepBatch } from "./backend.ts";
-import type { Reservation } from "./cache_types.ts";
+import type { Reservation, StepPart } from "./cache_types.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest, StepEntry, StepPlan } from "./scheduler_types.ts";
 import type { Drafter } from "./slots.ts";
@@ -19,6 +19,8 @@ export interface StepLimits {
   readonly maxSeqs: number;
   /** Most rows with logits in a step. */
   readonly maxWanted: number;
+  /** See `SchedulerOptions`. */
+  readonly sweepRows?: number | undefined;
   /** Guesses from this on are none. Default: no limit. */
   readonly vocab?: number;
 }
@@ -51,6 +53,7 @@ export class Plan implements StepPlan {
   rows = 0;
   wanted = 0;
   restores = false;
+  sweeps = false;
   /** The last step that was done restored rows: others come first now. */
   restored = false;
   count = 0;
@@ -89,12 +92,14 @@ export class Plan implements StepPlan {
    * Takes rows for running requests: one for each that decodes, then guesses
    * behind them, then prompts up to `chunk` rows each. `guesses`: whether there
    * may be any. Requests whose blocks are on their way are left out. Rows to be
-   * restored have steps of their own, in turn with others.
+   * restored have steps of their own, in turn with others. `sweeps`: a step may go
+   * through layers part by part.
    */
   choose(
     running: readonly RequestState[],
     chunk: number,
     guesses: boolean,
+    sweeps = false,
   ): void {
     this.rows = 0;
     this.wanted = 0;
@@ -107,8 +112,41 @@ export class Plan implements StepPlan {
     this.holds.fill(0);
     this.restores = !this.restored && this.#restore(running, chunk);
     if (this.restores) return;
+    this.sweeps = sweeps && this.#canSweep(running, chunk);
+    if (this.sweeps) return this.#sweep(running);
     this.#compute(running, chunk, guesses);
     this.restores = this.count === 0 && this.#restore(running, chunk);
+  }
+
+  /** Whether there is nothing to do but prompts, and more of them than a batch holds. */
+  #canSweep(running: readonly RequestState[], chunk: number): boolean {
+    const { maxRows, sweepRows = 0 } = this.#limits;
+    if (sweepRows <= maxRows || chunk < maxRows) return false;
+    if (this.#stepTokens.length > 0) return false;
+    let rows = 0;
+    for (const s of running) {
+      if (s.coming) continue;
+      const { logits = "last" } = s.request;
+      if (s.decoding || s.spilled || logits !== "last") return false;
+      rows += s.length - s.computed;
+    }
+    return rows > maxRows;
+  }
+
+  #sweep(running: readonly RequestState[]): void {
+    const { maxRows, sweepRows = maxRows } = this.#limits;
+    let part = 0, wanted = 0;
+    for (const s of running) {
+      if (s.coming || !this.#add(s, sweepRows, 0, sweepRows)) continue;
+      const e = this.entries[this.count - 1]!;
+      const of = Math.floor((e.row + e.rows - 1) / maxRows);
+      if (of > part) wanted = 0;
+      part = of;
+      e.wantedAt = wanted;
+      wanted += e.wanted;
+    }
+    // What others wait for may have left less than that.
+    this.sweeps = this.rows > maxRows;
   }
 
   /** Rows of those that can be restored; whether there are any. */
@@ -176,9 +214,15 @@ export class Plan implements StepPlan {
     return rows;
   }
 
-  #add(s: RequestState, chunk: number, drafts: number): void {
-    const { maxRows, maxSeqs, maxWanted } = this.#limits;
-    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return;
+  /** Whether there was room for rows of a request, of which it has some to compute. */
+  #add(
+    s: RequestState,
+    chunk: number,
+    drafts: number,
+    maxRows: number = this.#limits.maxRows,
+  ): boolean {
+    const { maxSeqs, maxWanted } = this.#limits;
+    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return false;
     const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
     let rows = Math.min(
@@ -195,7 +239,7 @@ export class Plan implements StepPlan {
     if (every) {
       rows = Math.min(rows, prompt - s.computed, first - s.computed + left);
     } else if (left === 0 && s.computed + rows === s.length) rows--;
-    if (rows < 1) return;
+    if (rows < 1) return false;
     const whole = s.computed + rows === s.length + drafts;
     const e = this.entries[this.count] ??= new Entry();
     if (s.spilled) this.#spilled = true;
@@ -221,6 +265,7 @@ export class Plan implements StepPlan {
     this.count++;
     this.rows += rows;
     this.wanted += e.wanted;
+    return true;
   }
 }
 
@@ -241,8 +286,12 @@ function firstWanted({ logits = "last" }: GenRequest): number {
   return logits === "last" ? Infinity : logits === "all" ? 0 : logits;
 }
 
-/** Writes the rows whose logits a plan wants into the batch. */
-export function fillWanted(plan: StepPlan, batch: StepBatch): void {
+/** Writes the rows whose logits a plan wants into the batch, those of a part of it. */
+export function fillWanted(
+  plan: StepPlan,
+  batch: StepBatch,
+  { from, to }: StepPart = { from: 0, to: Infinity },
+): void {
   if (plan.wanted > batch.wantedRows.length) {
     throw new RangeError(
       `Cannot fill a batch with ${plan.wanted} wanted rows: it has room for ${batch.wantedRows.length}`,
@@ -252,7 +301,8 @@ export function fillWanted(plan: StepPlan, batch: StepBatch): void {
   for (let i = 0; i < plan.count; i++) {
     const e = plan.entries[i]!;
     for (let r = e.rows - e.wanted; r < e.rows; r++) {
-      batch.wantedRows[at++] = e.row + r;
+      const row = e.row + r;
+      if (row >= from && row < to) batch.wantedRows[at++] = row - from;
     }
   }
   batch.wanted = at;

@@ -14,6 +14,7 @@ import { Engine } from "./engine.ts";
 import { checkLoadOptions } from "./load_options.ts";
 import type { LoadOptions } from "./options.ts";
 import { pluginsFor } from "./plugins.ts";
+import { sweepRows } from "./sweep.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 
 /**
@@ -94,6 +95,9 @@ export async function load(
       maxRows: rows,
       maxSeqs: seqs,
       maxWanted: wanted,
+      sweepRows: plan.restore?.boundaries.length
+        ? undefined
+        : sweepRows(backend),
       maxLength: context,
       vocab: spec.vocab,
     });

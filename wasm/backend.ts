@@ -19,7 +19,7 @@ import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel, Transcoder } from "../core/slots.ts";
 import type { BlockShape } from "../core/types.ts";
 import type { WeightPlan } from "../core/weight_plan.ts";
-import { LayerParts, partWordBytes } from "./boundaries.ts";
+import { edgesOf, LayerParts, partWordBytes } from "./boundaries.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
 import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
@@ -241,6 +241,9 @@ export class WasmBackend implements Backend {
       ? placeRing(parts, groups, ({ shape }) => this.blockBytes(shape))
       : undefined;
     if (ring !== undefined) this.#stream = new BlockStream(ring);
+    const layers = spec.layers.length;
+    const streamed = this.#parts.weights.ring?.layers ?? [];
+    const edges = edgesOf(streamed.map((l) => l.layer), layers);
     const { records, targets } = compileProgram({
       base,
       spec,
@@ -255,8 +258,8 @@ export class WasmBackend implements Backend {
       streams: ring?.layers,
       ringWords: this.#parts.ringWords,
       boundaries,
+      edges,
     });
-    const layers = spec.layers.length;
     const words = this.memory.i32(places.parts, partWordBytes(layers) / 4);
     this.#layers = new LayerParts(words, targets, layers);
     this.#records = this.memory.i32(base, records.bytes / 4);
@@ -268,6 +271,7 @@ export class WasmBackend implements Backend {
       groups.length,
       tableStride,
       boundaries,
+      edges,
     );
   }
 
@@ -312,7 +316,7 @@ export class WasmBackend implements Backend {
     words[5] = batch.seals;
     // What reads blocks from elsewhere counts on every layer to do so.
     const ends = batch.wanted === 0 && !batch.stream?.segments;
-    this.#layers!.prepare(batch.hidden, ends);
+    this.#layers!.prepare(batch.hidden, batch.sweep, ends);
     this.#stream?.prepare();
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
@@ -344,6 +348,7 @@ export class WasmBackend implements Backend {
     groups: number,
     tableStride: number,
     boundaries: readonly number[],
+    edges: readonly number[],
   ): StepBatch {
     const { memory, limits } = this, width = this.#options.spec.hidden;
     const { wanted, vocab } = this.#parts.extent;
@@ -382,6 +387,14 @@ export class WasmBackend implements Backend {
         width,
         mode: "none",
         rows: at.kept.map((p) => memory.f32(p, limits.rows * width)),
+      },
+      sweep: edges.length === 0 ? undefined : {
+        edges,
+        width,
+        from: 0,
+        to: this.#options.spec.layers.length,
+        stays: false,
+        rows: memory.f32(at.x, limits.rows * width),
       },
     };
   }

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import type { HiddenBatch } from "../core/backend.ts";
+import type { HiddenBatch, SweepBatch } from "../core/backend.ts";
 
 /** Words of a layer; see the drawing. */
 export const LAYER_WORD = { action: 0, query: 1, rest: 2, hold: 3, stop: 4 };
@@ -44,17 +44,28 @@ export function startWord(base: number, layers: number): number {
   return base + layers * LAYER_WORDS * 4;
 }
 
+/**
+ * Layers at which a step may begin or end where some are streamed: one of those is
+ * between two edges, so that it stays while the next is being read.
+ */
+export function edgesOf(
+  streamed: readonly number[],
+  layers: number,
+): readonly number[] {
+  return streamed.length === 0 ? [] : [0, ...streamed.slice(1), layers];
+}
+
 /** Addresses of records that a step may go on at, by layer. */
 export interface Targets {
   /** Behind the product that makes queries. */
   readonly query: number[];
   /** Behind all that follows K and V. */
   readonly rest: number[];
-  /** Behind the record that gives its slot back. */
+  /** Behind the record that gives its slot back; 0 where it has none. */
   readonly hold: number[];
   /** Its first record. */
   readonly first: number[];
-  /** The last record of the program. */
+  /** The end of the program. */
   end: number;
 }
 
@@ -77,16 +88,30 @@ export class LayerParts {
   }
 
   /**
-   * For a step of all layers. `ends`: nobody wants what the last layer adds to the
-   * rows, so that its K and V are enough.
+   * `ends`: nobody wants what the last layer adds to the rows, so that its K and V are
+   * enough.
    */
-  prepare(hidden: HiddenBatch | undefined, ends: boolean): void {
+  prepare(
+    hidden: HiddenBatch | undefined,
+    sweep: SweepBatch | undefined,
+    ends: boolean,
+  ): void {
     this.#words.fill(0);
     if (ends) this.#onlyKv(this.#layers - 1);
+    if (sweep !== undefined) this.#sweep(sweep);
     if (hidden === undefined || hidden.mode === "none") return;
     for (const layer of hidden.boundaries) {
       this.#set(layer, "action", ACTION[hidden.mode]);
       if (hidden.mode === "inject") this.#onlyKv(layer - 1);
+    }
+  }
+
+  #sweep({ from, to, stays }: SweepBatch): void {
+    const { first, hold, end } = this.#targets;
+    if (from > 0) this.#words[this.#layers * LAYER_WORDS] = first[from]!;
+    if (to < this.#layers) this.#set(to, "stop", end);
+    for (let layer = from; stays && layer < to; layer++) {
+      this.#set(layer, "hold", hold[layer]!);
     }
   }
 

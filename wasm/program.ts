@@ -89,6 +89,8 @@ export interface ProgramOptions {
   readonly ringWords: number;
   /** Layers before which rows may be kept or given. Default: none. */
   readonly boundaries?: readonly number[] | undefined;
+  /** Layers at which a step may begin or end. Default: none. */
+  readonly edges?: readonly number[] | undefined;
 }
 
 /** A step program, and where steps may go on in it. */
@@ -105,7 +107,7 @@ export function ropeKey(rope: RopeSpec): string {
 /** Writes the whole forward pass. */
 export function compileProgram(options: ProgramOptions): Program {
   const { spec, weights, places: at, ropes, extent } = options;
-  const { boundaries = [] } = options;
+  const { boundaries = [], edges = [] } = options;
   const out = new Records(), targets = noTargets();
   const here = (): number => options.base + out.length * RECORD_BYTES;
   const hidden = spec.hidden * 4;
@@ -156,13 +158,6 @@ export function compileProgram(options: ProgramOptions): Program {
     );
   };
 
-  const embedding = matrix(spec.embedding);
-  out.add(
-    KIND.embed,
-    0,
-    ...[embedding.w, embedding.layout.kind, spec.hidden],
-    ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
-  );
   for (const place of ropes) {
     const { rope, coarse, fine, turns } = place;
     const record = out.add(
@@ -172,6 +167,15 @@ export function compileProgram(options: ProgramOptions): Program {
     );
     place.angles = options.base + record * RECORD_BYTES;
   }
+  // Where a step begins at a later layer, the first norm's barrier is for the angles.
+  out.add(KIND.leap, 0, startWord(at.parts, spec.layers.length));
+  const embedding = matrix(spec.embedding);
+  out.add(
+    KIND.embed,
+    0,
+    ...[embedding.w, embedding.layout.kind, spec.hidden],
+    ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
+  );
   out.barrier();
 
   // A layer ends by leaving what it adds to x; the next norm adds it.
@@ -223,14 +227,16 @@ export function compileProgram(options: ProgramOptions): Program {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
-    const leap = (word: "query" | "rest"): void =>
+    const leap = (word: "query" | "rest" | "stop"): void =>
       void out.add(KIND.leap, 0, layerWord(at.parts, index, word));
+    if (edges.includes(index)) leap("stop");
     const slot = boundaries.indexOf(index);
     if (slot >= 0) {
       const word = layerWord(at.parts, index, "action");
       const rows = [at.x, at.kept[slot]!, hidden, at.rows];
       out.add(KIND.boundary, 0, word, ...rows);
     }
+    targets.first.push(here());
     const release = awaited(options, out, index);
     norm(t.attnNorm, wants(t.q, t.k, t.v));
     leap("query");
@@ -272,9 +278,9 @@ export function compileProgram(options: ProgramOptions): Program {
     );
     out.barrier();
     addTo(t.down, at.second, t.postFfnNorm);
-    if (boundaries.includes(index + 1)) settle();
+    if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
     targets.rest.push(here());
-    release();
+    targets.hold.push(release() ? here() : 0);
   });
 
   settle();
@@ -294,23 +300,29 @@ export function compileProgram(options: ProgramOptions): Program {
   out.add(KIND.top, 0, ...top, at.topIds, at.topValues, at.wanted);
   out.barrier();
   out.add(KIND.topMerge, 0, ...top, at.topIds, at.topValues, at.wanted);
+  targets.end = here();
   return { records: out, targets };
 }
 
-/** Waits for a layer, if it is streamed; the result gives its slot back. */
+/**
+ * Waits for a layer, if it is streamed; the result gives its slot back and says whether
+ * it has one.
+ */
 function awaited(
-  { base, weights: { ring }, ringWords }: ProgramOptions,
+  { base, weights: { ring }, ringWords, places }: ProgramOptions,
   out: Records,
   layer: number,
-): () => void {
+): () => boolean {
   const k = ring?.layers.findIndex((l) => l.layer === layer) ?? -1;
-  if (ring === undefined || k < 0) return () => {};
+  if (ring === undefined || k < 0) return () => false;
   const first = out.add(KIND.wait, 0, ...waitFields(ring, ringWords, k));
   return () => {
+    out.add(KIND.leap, 0, layerWord(places.parts, layer, "hold"));
     const wait = base + first * RECORD_BYTES;
     const end = base + out.length * RECORD_BYTES;
     const fields = releaseFields(ring, ringWords, { wait, end }, RECORD_BYTES);
     out.add(KIND.release, 0, ...fields);
+    return true;
   };
 }
 
@@ -381,5 +393,5 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 23 + 32) * RECORD_BYTES;
+  return (spec.layers.length * 25 + 33) * RECORD_BYTES;
 }
