@@ -74,6 +74,9 @@ export const COMMON: readonly Option[] = [
   option("plugins", "text", "offload", "host memory for waiting requests", {
     value: "BYTES",
   }),
+  option("plugins", "whole", "checkpoint", "hidden states every N layers", {
+    value: "N",
+  }),
   option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
     value: "N",
   }),

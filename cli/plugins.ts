@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  checkpointing,
   cpuOffload,
   pagedAttention,
   parseBytes,
@@ -14,6 +15,9 @@ import {
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
 
+/** Most bytes of checkpoints. */
+const CHECKPOINT_BYTES = 2 ** 30;
+
 /** Options of the group "plugins", as they are read. */
 export interface PluginOptions {
   readonly blockTokens?: number;
@@ -21,6 +25,7 @@ export interface PluginOptions {
   readonly sinks?: number;
   readonly lookup?: boolean;
   readonly offload?: string;
+  readonly checkpoint?: number;
 }
 
 /**
@@ -29,7 +34,7 @@ export interface PluginOptions {
  */
 export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (Object.keys(o).length === 0) return undefined;
-  const { blockTokens, window, sinks, offload } = o;
+  const { blockTokens, window, sinks, offload, checkpoint } = o;
   if (sinks !== undefined && window === undefined) {
     throw new UsageError(
       'Cannot use "--sinks" alone: "--window" is wanted too',
@@ -46,6 +51,9 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...offload === undefined
         ? []
         : [cpuOffload({ bytes: parseBytes(offload) })],
+      ...checkpoint === undefined
+        ? []
+        : [checkpointing({ every: checkpoint, bytes: CHECKPOINT_BYTES })],
     ];
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message);

@@ -20,6 +20,11 @@ Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
     "prompt-lookup",
     "cpu-offload",
   ]);
+  assert.deepEqual(names({ checkpoint: 2 }), [
+    "paged-attention",
+    "prefix-cache",
+    "checkpointing",
+  ]);
 });
 
 Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
@@ -29,6 +34,7 @@ Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
       [{ window: 3, sinks: 4 }, /"sinks" 4/],
       [{ sinks: 4 }, /"--window" is wanted too/],
       [{ offload: "much" }, /"much"/],
+      [{ checkpoint: 0 }, /"every" 0/],
     ] as const
   ) {
     assert.throws(

@@ -40,6 +40,9 @@ const LOOKUP = ["plugins/prompt_lookup_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
 const KEPT = ["core/kept_prefix_test.ts"];
 
+const CHECKPOINT = ["engine/checkpoint_test.ts"];
+const RESTORE = ["core/checkpoints_test.ts", "plugins/checkpointing_test.ts"];
+
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
   // Blocks and tables.
