@@ -35,8 +35,9 @@ export interface Restorable {
 class Gathering {
   /** The position that the next row is to have. */
   next = -1;
-  /** Keys of its first blocks, and the digest behind them. */
+  /** Keys of its first blocks, the tokens they are of, and the digest behind them. */
   readonly keys: string[] = [];
+  readonly text: number[] = [];
   readonly digest = new Uint8Array(32);
   /** [boundary][token][value] of the block `next` is in; undefined: not from its start. */
   rows: Float32Array | undefined;
@@ -139,8 +140,12 @@ export class Checkpoints {
   }
 
   #inject(s: Sequence, row: number, hidden: HiddenBatch): boolean {
-    const size = this.#tokens, { width } = hidden, { keys } = this.#at(s);
+    const size = this.#tokens, { width } = hidden;
+    const { keys, text } = this.#at(s);
     const end = s.length + s.pending;
+    for (let p = s.length; p < end; p++) {
+      if (text[p] !== s.tokens[p]) return false;
+    }
     for (let p = s.length; p < end;) {
       const at = p % size, n = Math.min(size - at, end - p);
       // From when it was looked for: the block need not end in this step.
@@ -287,12 +292,22 @@ export class Checkpoints {
     }
   }
 
-  /** Key of a block of a text that the sequence has, or is to have. */
+  /**
+   * Key of a block of a text that the sequence has, or is to have; those of the blocks
+   * before it were asked for before, or are of what it has.
+   */
   #key(s: Sequence, tokens: ArrayLike<number>, block: number): string {
-    const { keys, digest } = this.#of(s);
+    const { keys, text, digest } = this.#of(s), size = this.#tokens;
+    const end = Math.min(keys.length, block + 1) * size;
+    for (let i = block * size; i < end; i++) {
+      // It was to have another text when it was asked for last.
+      if (text[i] !== tokens[i]) keys.length = 0;
+    }
     if (keys.length === 0) this.#chain.reset(digest, s.salt);
     while (keys.length <= block) {
-      this.#chain.advance(digest, tokens, keys.length * this.#tokens);
+      const from = keys.length * size;
+      for (let i = from; i < from + size; i++) text[i] = tokens[i]!;
+      this.#chain.advance(digest, tokens, from);
       keys.push(this.#chain.key(digest));
     }
     return keys[block]!;

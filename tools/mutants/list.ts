@@ -41,7 +41,9 @@ const FAIR = ["plugins/fair_share_test.ts"];
 const KEPT = ["core/kept_prefix_test.ts"];
 
 const CHECKPOINT = ["engine/checkpoint_test.ts"];
-const RESTORE = ["core/checkpoints_test.ts", "plugins/checkpointing_test.ts"];
+const CHECKPOINTS = ["core/checkpoints_test.ts"];
+const HOST_ROWS = ["plugins/checkpointing_test.ts"];
+const SWEEPS = ["engine/sweep_test.ts"];
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -713,5 +715,48 @@ export const MUTANTS: readonly Mutant[] = [
     find: "Math.imul(drawn, 0x9e3779b9)",
     replace: "Math.imul(0, drawn)",
     tests: ["engine/random_test.ts"],
+  },
+  // Hidden states.
+  {
+    name: "checkpoint: a block is gathered from its middle on",
+    file: "core/checkpoints.ts",
+    find: "      if (at === 0) {",
+    replace: "      if (at >= 0) {",
+    tests: CHECKPOINTS,
+  },
+  {
+    name: "checkpoint: a key is of the text that was asked for before",
+    file: "core/checkpoints.ts",
+    find: "      if (text[i] !== tokens[i]) keys.length = 0;",
+    replace: "",
+    tests: CHECKPOINTS,
+  },
+  {
+    name: "checkpoint: rows of wrong guesses are kept",
+    file: "core/checkpoints.ts",
+    find: "const rows = Math.min(s.pending, kept?.[i] ?? s.pending);",
+    replace: "const rows = s.pending;",
+    tests: CHECKPOINTS,
+  },
+  {
+    name: "checkpoint: rows that have changed are given back",
+    file: "plugins/checkpointing.ts",
+    find: "if (sumOf(kept.rows) !== kept.sum) {",
+    replace: "if (kept.rows.length === 0) {",
+    tests: HOST_ROWS,
+  },
+  {
+    name: "checkpoint: rows are kept before what the last layer adds is in",
+    file: "wasm/program.ts",
+    find: "boundaries.includes(index + 1) || edges.includes(index + 1)",
+    replace: "edges.includes(index + 1)",
+    tests: CHECKPOINT,
+  },
+  {
+    name: "sweep: rows do not come back to the layer they had reached",
+    file: "engine/sweep.ts",
+    find: "if (sweep.from > 0) rows.set(own);",
+    replace: "if (sweep.from > 1) rows.set(own);",
+    tests: SWEEPS,
   },
 ];
