@@ -40,10 +40,9 @@ const LOOKUP = ["plugins/prompt_lookup_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
 const KEPT = ["core/kept_prefix_test.ts"];
 
-const CHECKPOINT = ["engine/checkpoint_test.ts"];
 const CHECKPOINTS = ["core/checkpoints_test.ts"];
 const HOST_ROWS = ["plugins/checkpointing_test.ts"];
-const SWEEPS = ["engine/sweep_test.ts"];
+const SWEEPS = ["core/sweep_test.ts"];
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -746,17 +745,17 @@ export const MUTANTS: readonly Mutant[] = [
     tests: HOST_ROWS,
   },
   {
-    name: "checkpoint: rows are kept before what the last layer adds is in",
-    file: "wasm/program.ts",
-    find: "boundaries.includes(index + 1) || edges.includes(index + 1)",
-    replace: "edges.includes(index + 1)",
-    tests: CHECKPOINT,
+    name: "sweep: a part counts blocks of the whole step as its own",
+    file: "core/fill.ts",
+    find: "const full = Math.floor(end / shape.tokens);",
+    replace: "const full = Math.floor((s.length + s.pending) / shape.tokens);",
+    tests: SWEEPS,
   },
   {
-    name: "sweep: rows do not come back to the layer they had reached",
-    file: "engine/sweep.ts",
-    find: "if (sweep.from > 0) rows.set(own);",
-    replace: "if (sweep.from > 1) rows.set(own);",
+    name: "sweep: wanted rows are counted through all parts",
+    file: "core/step_plan.ts",
+    find: "if (of > part) wanted = 0;",
+    replace: "",
     tests: SWEEPS,
   },
 ];
