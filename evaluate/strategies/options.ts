@@ -15,6 +15,7 @@ export type StrategyName =
   | "replay"
   | "sharing"
   | "tiers"
+  | "context"
   | "speculation";
 
 /** What each is about, in a line of `--help`. */
@@ -26,6 +27,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   replay: "64 requests of a trace through memory for 8 of them",
   sharing: "memory saved by parallel sampling and beam search",
   tiers: "blocks from host memory and disk; needs --allow-write",
+  context: "tokens per second where K and V do not fit; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
 };
 
