@@ -1,0 +1,171 @@
+/**
+ * A real server for tests, on a port of its own, in a folder of its own.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { spawn } from "node:child_process";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createClient } from "npm:@redis/client@6.3.1";
+
+/** Where `tools/fetch_redis.ts` puts one. */
+const FETCHED = fileURLToPath(
+  new URL("../../../.tmp/bin/redis-server", import.meta.url),
+);
+
+function find(): string | undefined {
+  const own = Deno.env.get("QUIRE_REDIS_SERVER");
+  if (own) return own;
+  const folders = (Deno.env.get("PATH") ?? "").split(delimiter);
+  return [...folders.map((f) => join(f, "redis-server")), FETCHED].find(
+    (path) => {
+      try {
+        return Deno.statSync(path).isFile;
+      } catch {
+        return false;
+      }
+    },
+  );
+}
+
+function whyNot(path: string | undefined): string | undefined {
+  const net = { name: "net", host: "127.0.0.1" } as const;
+  if (Deno.permissions.querySync(net).state !== "granted") {
+    return "--allow-net=127.0.0.1";
+  }
+  if (path === undefined) return "redis-server on PATH";
+  const run = { name: "run", command: path } as const;
+  return Deno.permissions.querySync(run).state === "granted"
+    ? undefined
+    : `--allow-run=${path}`;
+}
+
+const found = find();
+const missing = whyNot(found);
+
+/** Registers a test that needs a server; ignored, with the reason, where none is. */
+export function redisTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: missing === undefined ? name : `${name} (needs ${missing})`,
+    ignore: missing !== undefined,
+    fn,
+  });
+}
+
+/** A port that nobody listens on. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Arguments of the server, as "--maxmemory". */
+export type Settings = Readonly<Record<string, string>>;
+
+/** One server. */
+export class TestServer {
+  /** Where it is, also after a restart. */
+  readonly port: number = freePort();
+  readonly #settings: Settings;
+  readonly #folder = Deno.makeTempDirSync({ prefix: "redis-" });
+  #child: ReturnType<typeof spawn> | undefined;
+
+  private constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** Starts one and waits until it answers. */
+  static async start(settings: Settings = {}): Promise<TestServer> {
+    const server = new TestServer(settings);
+    await server.start();
+    return server;
+  }
+
+  /** For a client. */
+  get url(): string {
+    const password = this.#settings.requirepass;
+    const login = password === undefined ? "" : `:${password}@`;
+    return `redis://${login}127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it again. */
+  async start(): Promise<void> {
+    const settings = {
+      port: String(this.port),
+      bind: "127.0.0.1",
+      save: "",
+      appendonly: "no",
+      dir: this.#folder,
+      ...this.#settings,
+    };
+    const args = Object.entries(settings).flatMap(([k, v]) => [`--${k}`, v]);
+    const child = spawn(found!, args, { stdio: "ignore" });
+    const failed = new Promise<never>((_, reject) =>
+      child.once("error", reject)
+    );
+    failed.catch(() => {});
+    this.#child = child;
+    for (let tries = 0; tries < 200; tries++) {
+      try {
+        await Promise.race([this.command("PING"), failed]);
+        return;
+      } catch (error) {
+        if (child.pid === undefined) throw error;
+        await new Promise((done) => setTimeout(done, 25));
+      }
+    }
+    throw new Error("The test server did not start");
+  }
+
+  /** Kills it; nothing of it is kept. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    this.#child = undefined;
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Keeps it from doing anything until it is thawed. */
+  freeze(): void {
+    this.#child!.kill("SIGSTOP");
+  }
+
+  /** Lets it go on. */
+  thaw(): void {
+    this.#child!.kill("SIGCONT");
+  }
+
+  /** Sends one command on a connection of its own. */
+  async command(...args: (string | Uint8Array)[]): Promise<unknown> {
+    const client = createClient({
+      url: this.url,
+      RESP: 2,
+      disableClientInfo: true,
+      maintNotifications: "disabled",
+      socket: { reconnectStrategy: false },
+      commandOptions: { timeout: 0 },
+    });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      return await client.sendCommand(
+        args.map((a) => typeof a === "string" ? a : Buffer.from(a)),
+      );
+    } finally {
+      client.destroy();
+    }
+  }
+
+  /** Names of all values, or of those like a pattern. */
+  async names(pattern: string = "*"): Promise<string[]> {
+    return await this.command("KEYS", pattern) as string[];
+  }
+
+  /** Stops it and removes its folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
