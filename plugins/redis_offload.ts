@@ -41,6 +41,8 @@ export interface RedisOffloadOptions {
   readonly waitMs?: number;
   /** Milliseconds more for each 1,024 tokens it would save. Default 250. */
   readonly waitMsPerKiToken?: number;
+  /** Milliseconds a write may take, for which nobody waits. Default 2,000. */
+  readonly writeMs?: number;
   /** Milliseconds in which a connection has to be there. Default 2,000. */
   readonly connectMs?: number;
   /** Milliseconds for which a server that failed is not asked. Default 5,000. */
@@ -56,7 +58,6 @@ export interface RedisOffloadOptions {
 
 /** Failures in a row after which the server is left alone. */
 const FAILURES = 3;
-const WRITE_MS = 5_000;
 const PENDING_BYTES = 64 * 2 ** 20;
 /** What is written when the engine closes has so long to arrive. */
 const CLOSE_MS = 1_000;
@@ -102,7 +103,7 @@ export function redisOffload(options: RedisOffloadOptions): Plugin {
       options.waitMsPerKiToken ?? 250,
       0,
     ),
-    writeMs: WRITE_MS,
+    writeMs: check("writeMs", options.writeMs ?? 2_000, 1),
     pendingBytes: PENDING_BYTES,
   };
   const connectMs = check("connectMs", options.connectMs ?? 2_000, 1);

@@ -168,6 +168,7 @@ Deno.test("redisOffload() refuses what makes no sense, before anything starts", 
       [{ url, ttlSeconds: 0.5 }, /"ttlSeconds" 0.5/],
       [{ url, waitMs: 0 }, /"waitMs" 0/],
       [{ url, waitMsPerKiToken: -1 }, /"waitMsPerKiToken" -1/],
+      [{ url, writeMs: 0 }, /"writeMs" 0/],
       [{ url, connectMs: NaN }, /"connectMs" NaN/],
       [{ url, pauseMs: Infinity }, /"pauseMs" Infinity/],
     ] as [RedisOffloadOptions, RegExp][]

@@ -27,6 +27,7 @@ export async function openTier(
   const plugin = redisOffload({
     waitMs: 150,
     waitMsPerKiToken: 100,
+    writeMs: 300,
     connectMs: 400,
     pauseMs: 40,
     onTrouble: (e) => void troubles.push(e.message),

@@ -4,7 +4,6 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { spawn } from "node:child_process";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient } from "npm:@redis/client@6.3.1";
@@ -68,7 +67,7 @@ export class TestServer {
   readonly port: number = freePort();
   readonly #settings: Settings;
   readonly #folder = Deno.makeTempDirSync({ prefix: "redis-" });
-  #child: ReturnType<typeof spawn> | undefined;
+  #child: Deno.ChildProcess | undefined;
 
   private constructor(settings: Settings) {
     this.#settings = settings;
@@ -99,18 +98,17 @@ export class TestServer {
       ...this.#settings,
     };
     const args = Object.entries(settings).flatMap(([k, v]) => [`--${k}`, v]);
-    const child = spawn(found!, args, { stdio: "ignore" });
-    const failed = new Promise<never>((_, reject) =>
-      child.once("error", reject)
-    );
-    failed.catch(() => {});
-    this.#child = child;
+    this.#child = new Deno.Command(found!, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
     for (let tries = 0; tries < 200; tries++) {
       try {
-        await Promise.race([this.command("PING"), failed]);
+        await this.command("PING");
         return;
-      } catch (error) {
-        if (child.pid === undefined) throw error;
+      } catch {
         await new Promise((done) => setTimeout(done, 25));
       }
     }
@@ -122,9 +120,8 @@ export class TestServer {
     const child = this.#child;
     if (child === undefined) return;
     this.#child = undefined;
-    const ended = new Promise((done) => child.once("exit", done));
     child.kill("SIGKILL");
-    await ended;
+    await child.status;
   }
 
   /** Keeps it from doing anything until it is thawed. */
@@ -139,8 +136,26 @@ export class TestServer {
 
   /** Sends one command on a connection of its own. */
   async command(...args: (string | Uint8Array)[]): Promise<unknown> {
+    return await this.#send(this.url, args);
+  }
+
+  /** The same with another password. */
+  async commandAs(
+    password: string,
+    ...args: (string | Uint8Array)[]
+  ): Promise<unknown> {
+    return await this.#send(
+      `redis://:${password}@127.0.0.1:${this.port}`,
+      args,
+    );
+  }
+
+  async #send(
+    url: string,
+    args: readonly (string | Uint8Array)[],
+  ): Promise<unknown> {
     const client = createClient({
-      url: this.url,
+      url,
       RESP: 2,
       disableClientInfo: true,
       maintNotifications: "disabled",
