@@ -64,13 +64,16 @@ export type Settings = Readonly<Record<string, string>>;
 /** One server. */
 export class TestServer {
   /** Where it is, also after a restart. */
-  readonly port: number = freePort();
+  readonly port: number;
   readonly #settings: Settings;
   readonly #folder = Deno.makeTempDirSync({ prefix: "redis-" });
   #child: Deno.ChildProcess | undefined;
 
   private constructor(settings: Settings) {
     this.#settings = settings;
+    this.port = settings.port === undefined
+      ? freePort()
+      : Number(settings.port);
   }
 
   /** Starts one and waits until it answers. */
@@ -131,7 +134,11 @@ export class TestServer {
 
   /** Lets it go on. */
   thaw(): void {
-    this.#child!.kill("SIGCONT");
+    try {
+      this.#child?.kill("SIGCONT");
+    } catch {
+      // It was killed meanwhile.
+    }
   }
 
   /** Sends one command on a connection of its own. */
