@@ -8,6 +8,7 @@ import {
   blockOf,
   bounded,
   eventually,
+  IMPATIENT,
   type OpenTier,
   openTier,
 } from "./redis/testing/open_tier.ts";
@@ -168,7 +169,7 @@ redisTest(
     ) {
       await hurt();
       await assert.rejects(
-        () => bounded(openTier({ url, required: true })),
+        () => bounded(openTier({ url, ...IMPATIENT, required: true })),
         (error: Error) => {
           assert.match(error.message, /^Cannot use Redis at "redis:\/\//);
           assert.match(error.message, why);
@@ -176,7 +177,7 @@ redisTest(
           return true;
         },
       );
-      await using tier = await bounded(openTier({ url }));
+      await using tier = await bounded(openTier({ url, ...IMPATIENT }));
       assert.equal(tier.troubles.length, 1);
       assert.match(tier.troubles[0]!, why);
       assert.ok(!/sesame|wrongword/.test(tier.troubles[0]!));

@@ -5,9 +5,15 @@ import {
   blockOf,
   bounded,
   eventually,
+  IMPATIENT,
   openTier,
 } from "./redis/testing/open_tier.ts";
-import { freePort, redisTest, TestServer } from "./redis/testing/server.ts";
+import {
+  freePort,
+  mayListen,
+  redisTest,
+  TestServer,
+} from "./redis/testing/server.ts";
 
 /** Answers what arrives; "close" ends the connection, undefined says nothing. */
 type Answer = (bytes: Uint8Array) => string | Uint8Array | "close" | undefined;
@@ -96,11 +102,9 @@ for (const [says, answer] of Object.entries(ANSWERS)) {
   for (const pings of [false, true]) {
     const when = pings ? ", pings aside" : "";
     const name = `redisOffload() takes no block out of ${says}${when}`;
-    const net = { name: "net", host: "127.0.0.1" } as const;
-    const allowed = Deno.permissions.querySync(net).state === "granted";
     Deno.test({
-      name: allowed ? name : `${name} (needs --allow-net=127.0.0.1)`,
-      ignore: !allowed,
+      name: mayListen ? name : `${name} (needs --allow-net=127.0.0.1)`,
+      ignore: !mayListen,
       fn: async () => {
         await using fake = new FakeTcp(pings ? afterPing(answer) : answer);
         await using tier = await openTier({
@@ -130,7 +134,10 @@ redisTest(
   async () => {
     const port = freePort();
     const fake = new FakeTcp(ANSWERS["random bytes"]!, port);
-    await using tier = await openTier({ url: `redis://127.0.0.1:${port}` });
+    await using tier = await openTier({
+      url: `redis://127.0.0.1:${port}`,
+      ...IMPATIENT,
+    });
     await bounded(tier.content.find(["a"], ADA));
     await fake[Symbol.asyncDispose]();
     await using _server = await TestServer.start({ port: String(port) });

@@ -123,7 +123,7 @@ redisTest(
       const code = `
       import { redisOffload } from "${plugin}";
       let tier;
-      await redisOffload({ url: "${url}", connectMs: 300 }).setup({
+      await redisOffload({ url: "${url}", connectMs: 5000, waitMs: 5000 }).setup({
         provide: (_, t) => tier = t, onClose() {},
       });
       const about = { salt: "", tokens: 1, fingerprint: "f" };

@@ -18,17 +18,24 @@ export interface OpenTier {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Sets the plugin up; impatient, so that faults do not take long. */
+/** Settings with which faults do not take long. */
+export const IMPATIENT: Omit<RedisOffloadOptions, "url"> = {
+  waitMs: 200,
+  writeMs: 300,
+  connectMs: 400,
+};
+
+/** Sets the plugin up; patient, as the machine may be busy with other tests. */
 export async function openTier(
   options: RedisOffloadOptions,
 ): Promise<OpenTier> {
   const troubles: string[] = [];
   const closers: (() => unknown)[] = [];
   const plugin = redisOffload({
-    waitMs: 150,
+    waitMs: 3_000,
     waitMsPerKiToken: 100,
-    writeMs: 300,
-    connectMs: 400,
+    writeMs: 3_000,
+    connectMs: 3_000,
     pauseMs: 40,
     onTrouble: (e) => void troubles.push(e.message),
     ...options,

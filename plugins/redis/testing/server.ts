@@ -4,44 +4,26 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createClient } from "npm:@redis/client@6.3.1";
+import { findServers } from "./find_server.ts";
 
-/** Where `tools/fetch_redis.ts` puts one. */
-const FETCHED = fileURLToPath(
-  new URL("../../../.tmp/bin/redis-server", import.meta.url),
-);
-
-function find(): string | undefined {
-  const own = Deno.env.get("QUIRE_REDIS_SERVER");
-  if (own) return own;
-  const folders = (Deno.env.get("PATH") ?? "").split(delimiter);
-  return [...folders.map((f) => join(f, "redis-server")), FETCHED].find(
-    (path) => {
-      try {
-        return Deno.statSync(path).isFile;
-      } catch {
-        return false;
-      }
-    },
-  );
+function granted(what: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(what).state === "granted";
 }
 
-function whyNot(path: string | undefined): string | undefined {
-  const net = { name: "net", host: "127.0.0.1" } as const;
-  if (Deno.permissions.querySync(net).state !== "granted") {
-    return "--allow-net=127.0.0.1";
-  }
-  if (path === undefined) return "redis-server on PATH";
-  const run = { name: "run", command: path } as const;
-  return Deno.permissions.querySync(run).state === "granted"
-    ? undefined
-    : `--allow-run=${path}`;
-}
+const servers = findServers();
+const found = servers.find((command) => granted({ name: "run", command }));
 
-const found = find();
-const missing = whyNot(found);
+/** Whether tests may listen and connect on this machine. */
+export const mayListen: boolean = granted({ name: "net", host: "127.0.0.1" });
+
+const missing = !mayListen
+  ? "--allow-net=127.0.0.1"
+  : found !== undefined
+  ? undefined
+  : servers.length === 0
+  ? "redis-server on PATH"
+  : `--allow-run=${servers[0]}`;
 
 /** Registers a test that needs a server; ignored, with the reason, where none is. */
 export function redisTest(name: string, fn: () => Promise<void>): void {
