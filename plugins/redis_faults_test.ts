@@ -124,8 +124,8 @@ for (const [name, { settings, hurt, heal, all }] of Object.entries(FAULTS)) {
     `redisOffload() loses blocks of ${name}, and comes back`,
     async () => {
       await using server = await TestServer.start(settings);
-      await using tier = await openTier({ url: server.url });
-      await works(tier);
+      await using tier = await openTier({ url: server.url, ...IMPATIENT });
+      await eventually(() => works(tier));
       await hurt(server);
       const there = await use(tier);
       if (all) assert.equal(there, 0);
