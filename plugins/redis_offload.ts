@@ -126,7 +126,7 @@ export function redisOffload(options: RedisOffloadOptions): Plugin {
       } catch (error) {
         if (options.required) {
           await asker.close(0);
-          throw troubleAt(at, error as Error, 'start it, or drop "required"');
+          throw troubleAt(at, error as Error, "start it, or load without it");
         }
         onTrouble(error as Error);
       }

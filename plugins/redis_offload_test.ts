@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import type { Plugin } from "../core/plugin.ts";
 import type { Tier } from "../core/slots.ts";
+import { runScenario } from "../core/testing/scenario.ts";
 import { block } from "../core/testing/suites/index_suite.ts";
 import { tierLaws } from "../core/testing/suites/tier_suite.ts";
+import { pagedAttention } from "./paged_attention.ts";
 import {
   ADA,
   blockOf,
@@ -174,3 +177,33 @@ Deno.test("redisOffload() refuses what makes no sense, before anything starts", 
     ] as [RedisOffloadOptions, RegExp][]
   ) assert.throws(() => redisOffload(options), message);
 });
+
+redisTest(
+  "redisOffload() changes no token where requests give way",
+  async () => {
+    await using server = await TestServer.start();
+    const closers: (() => unknown)[] = [];
+    const plugin = redisOffload({ url: server.url, waitMs: 3_000 });
+    const onClose = (fn: () => unknown) => void closers.push(fn);
+    const redis: Plugin = {
+      ...plugin,
+      setup: (host) => plugin.setup({ ...host, onClose }),
+    };
+    const run = async (...more: readonly Plugin[]) =>
+      await runScenario([pagedAttention({ blockTokens: 3 }), ...more], {
+        rows: 16,
+        seqs: 6,
+        bytes: 1 << 16,
+        tableStride: 32,
+        tight: true,
+      });
+    try {
+      const bare = await run();
+      const { tokens, cache } = await run(redis);
+      assert.deepEqual(tokens, bare.tokens);
+      assert.ok(cache.moves > 0, "nothing was moved");
+    } finally {
+      for (const close of closers) await close();
+    }
+  },
+);
