@@ -74,6 +74,9 @@ export const COMMON: readonly Option[] = [
   option("plugins", "text", "offload", "host memory for waiting requests", {
     value: "BYTES",
   }),
+  option("plugins", "text", "redis", "share blocks over a Redis server", {
+    value: "URL",
+  }),
   option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
     value: "N",
   }),

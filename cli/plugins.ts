@@ -10,6 +10,7 @@ import {
   type Plugin,
   prefixCache,
   promptLookup,
+  redisOffload,
   slidingWindow,
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
@@ -21,6 +22,7 @@ export interface PluginOptions {
   readonly sinks?: number;
   readonly lookup?: boolean;
   readonly offload?: string;
+  readonly redis?: string;
 }
 
 /**
@@ -46,9 +48,15 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...offload === undefined
         ? []
         : [cpuOffload({ bytes: parseBytes(offload) })],
+      // Who names a server wants to hear that it is not there.
+      ...o.redis === undefined
+        ? []
+        : [redisOffload({ url: o.redis, required: true })],
     ];
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(error.message);
+    if (error instanceof RangeError || error instanceof TypeError) {
+      throw new UsageError(error.message);
+    }
     throw error;
   }
 }

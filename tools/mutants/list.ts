@@ -37,6 +37,7 @@ const TIER_CODECS = ["core/tier_codecs_test.ts"];
 const CODEC_PLAN = ["core/codec_plan_test.ts"];
 const PLACES = ["core/block_places_test.ts"];
 const LOOKUP = ["plugins/prompt_lookup_test.ts"];
+const REDIS = ["plugins/redis/store_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
 const KEPT = ["core/kept_prefix_test.ts"];
 
@@ -710,5 +711,61 @@ export const MUTANTS: readonly Mutant[] = [
     find: "Math.imul(drawn, 0x9e3779b9)",
     replace: "Math.imul(0, drawn)",
     tests: ["engine/random_test.ts"],
+  // Redis.
+  {
+    name: "a value of another name is taken",
+    file: "plugins/redis/frame.ts",
+    find: 'if (value[12 + i] !== owner[i]) return "broken";',
+    replace: "",
+    tests: ["plugins/redis/frame_test.ts"],
+  },
+  {
+    name: "the block is not in the checksum",
+    file: "plugins/redis/frame.ts",
+    find: "crc32(value.subarray(HEADER), crc32(value.subarray(0, CRC_AT)))",
+    replace: "crc32(value.subarray(0, CRC_AT))",
+    tests: ["plugins/redis/frame_test.ts"],
+  },
+  {
+    name: "salts have no names of their own",
+    file: "plugins/redis/names.ts",
+    find: "return `${prefix}:${model}:${saltName(salt)}:`;",
+    replace: "return `${prefix}:${model}:${saltName(salt && prefix)}:`;",
+    tests: ["plugins/redis/names_test.ts"],
+  },
+  {
+    name: "failures at the same time count each",
+    file: "plugins/redis/breaker.ts",
+    find: "if (asked < this.#lastFailure) return false;",
+    replace: "",
+    tests: ["plugins/redis/breaker_test.ts"],
+  },
+  {
+    name: "the wait for Redis does not grow with what it saves",
+    file: "plugins/redis/store.ts",
+    find: "return waitMs + waitMsPerKiToken * tokens / 1024;",
+    replace: "return waitMs + waitMsPerKiToken * tokens * 0;",
+    tests: REDIS,
+  },
+  {
+    name: "blocks are found that cannot be read",
+    file: "plugins/redis/store.ts",
+    find: 'if (keys.length === 0 || !this.#asker.asks("read")) return there;',
+    replace: "if (keys.length === 0) return there;",
+    tests: REDIS,
+  },
+  {
+    name: "a connection goes on after nonsense",
+    file: "plugins/redis/asker.ts",
+    find: "(opens || link === writes || error instanceof Nonsense)",
+    replace: "(opens || link === writes)",
+    tests: REDIS,
+  },
+  {
+    name: "a block that is put again keeps its name",
+    file: "plugins/redis/swap.ts",
+    find: "const name = this.#prefix + ++this.#puts;",
+    replace: "const name = this.#prefix + block;",
+    tests: ["plugins/redis/swap_test.ts"],
   },
 ];
