@@ -711,7 +711,8 @@ export const MUTANTS: readonly Mutant[] = [
     find: "Math.imul(drawn, 0x9e3779b9)",
     replace: "Math.imul(0, drawn)",
     tests: ["engine/random_test.ts"],
-  // Redis.
+    // Redis.
+  },
   {
     name: "a value of another name is taken",
     file: "plugins/redis/frame.ts",
