@@ -115,7 +115,7 @@ for (const [name, tiers] of TIERS) {
           const plugins = tiers.map((make) => {
             const plugin = make(`${folder}/run`);
             if (!broken) return plugin;
-            const made = faulty(plugin, roll, { every: 25 });
+            const made = faulty(plugin, roll);
             all.push(made.faults);
             return made.plugin;
           });

@@ -14,12 +14,13 @@ export type Faults = Record<
 
 /**
  * The plugin with its tier made unreliable: `roll(n)` is a random number below n, and
- * one of `every` calls fails, until there were `most` faults.
+ * one of `every` calls fails, one of `everySlice` where a step reads parts of many
+ * blocks, until there were `most` faults.
  */
 export function faulty(
   plugin: Plugin,
   roll: (n: number) => number,
-  { every = 12, most = 200 } = {},
+  { every = 12, everySlice = 1500, most = 200 } = {},
 ): { readonly plugin: Plugin; readonly faults: Faults } {
   const faults: Faults = {
     put: 0,
@@ -31,7 +32,8 @@ export function faulty(
   };
   let count = 0;
   const fails = (what: keyof Faults): boolean => {
-    if (count >= most || roll(every) !== 0) return false;
+    const one = what === "slice" ? everySlice : every;
+    if (count >= most || roll(one) !== 0) return false;
     count++;
     faults[what]++;
     return true;
