@@ -12,6 +12,7 @@
  * @module
  */
 import type { FileHandle, Files } from "./files.ts";
+import type { Shared } from "./memories.ts";
 import type { SlotFormat } from "./slot.ts";
 
 /** Where messages come from and go to. */
@@ -75,8 +76,8 @@ export interface SlotJob {
   readonly length: number;
   readonly key: string;
   readonly print: string;
-  /** The memory that both sides share. */
-  readonly stage: SharedArrayBuffer;
+  /** Number of the memory that both sides share. */
+  readonly memory: number;
   /** Where in it: of the bytes read, or of the slot to write. */
   readonly at: number;
 }
@@ -93,12 +94,14 @@ export interface ReadJob extends SlotJob {
  */
 export interface ReadRequest {
   readonly type: "read";
+  readonly shared: Shared;
   readonly jobs: readonly ReadJob[];
 }
 
 /** Carried out in this order: trims, blocks, sync of those to keep, log. */
 export interface WriteRequest {
   readonly type: "write";
+  readonly shared: Shared;
   /** A segment ends earlier from now on; 0: it is not there any more. */
   readonly trims: readonly {
     readonly segment: string;
@@ -114,6 +117,7 @@ export interface WriteRequest {
 export function ioMain(port: Port, files: Files, format: SlotFormat): void {
   const LOG = "index.log", PAGE = 4096, PIECE = 1 << 18;
   const segments = new Map<string, FileHandle>();
+  const memories = new Map<number, SharedArrayBuffer>();
   let folder = "";
   let lock: FileHandle | undefined;
   let log: FileHandle | undefined;
@@ -136,9 +140,9 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
       case "attach":
         return void (folder = request.folder);
       case "read":
-        return read(request);
+        return sharing(request.shared, () => read(request));
       case "write":
-        return write(request);
+        return sharing(request.shared, () => write(request));
       case "log":
         return replaceLog(request.bytes, request.sync);
       case "tail":
@@ -148,6 +152,19 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
       case "close":
         return close();
     }
+  }
+
+  function sharing<T>({ fresh, stale }: Shared, work: () => T): T {
+    for (const { id, memory } of fresh) memories.set(id, memory);
+    try {
+      return work();
+    } finally {
+      for (const id of stale) memories.delete(id);
+    }
+  }
+
+  function memory({ memory, at }: SlotJob, bytes: number): Uint8Array {
+    return new Uint8Array(memories.get(memory)!, at, bytes);
   }
 
   function open(path: string, by: string): Opened {
@@ -284,7 +301,7 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
       try {
         const file = segment(job);
         if (file === undefined) return 2;
-        const out = new Uint8Array(job.stage, job.at, job.bytes);
+        const out = memory(job, job.bytes);
         return readSlot(file, job, out) ? 1 : 0;
       } catch {
         return 0;
@@ -332,7 +349,7 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
     for (const job of jobs) {
       const file = writable(job, sync);
       const head = format.headBytes(job.length);
-      const slot = new Uint8Array(job.stage, job.at, head + job.length);
+      const slot = memory(job, head + job.length);
       format.seal(
         slot.subarray(0, head),
         slot.subarray(head),
