@@ -13,7 +13,7 @@
  * @module
  */
 import type { Hand } from "./hand.ts";
-import type { ReadJob } from "./io.ts";
+import type { ReadJob } from "./io_types.ts";
 import { Memories, type Shared } from "./memories.ts";
 
 /** Bytes of a message, if no block is larger. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Hand } from "./hand.ts";
-import type { ReadRequest } from "./io.ts";
+import type { ReadRequest } from "./io_types.ts";
 import { Reads } from "./reads.ts";
 
 /** A hand that fills what is read with a byte when it is told to. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Tier } from "../../core/slots.ts";
 import { dice } from "../../core/testing/cache_driver.ts";
 import { tierSuite } from "../../core/testing/suites/tier_suite.ts";
-import { Books } from "./books.ts";
+import { Books, logRoom } from "./books.ts";
 import { LOG_NAME, RECORD } from "./log.ts";
 import type { DiskStore } from "./store.ts";
 import { diskTier } from "./tier.ts";
@@ -522,4 +522,12 @@ Deno.test("Books never take what was put by number to make room", () => {
   assert.ok(taken.length > 9);
   assert.ok(taken.every((b) => b.keyed || !b.gone));
   assert.ok(taken.some((b) => b.gone));
+});
+
+Deno.test("logRoom() is a small part of any quota", () => {
+  for (const quota of [1 << 20, 2 ** 30, 2 ** 31, 10 * 2 ** 30, 2 ** 45]) {
+    assert.ok(logRoom(quota) >= 1 << 14);
+    assert.ok(logRoom(quota) <= quota / 64);
+    assert.ok(quota < 2 ** 30 || logRoom(quota) >= 1 << 24);
+  }
 });

@@ -10,9 +10,10 @@
  *
  * @module
  */
-import { type Block, type Books, recordOf } from "./books.ts";
+import { type Block, recordOf } from "./block.ts";
+import type { Books } from "./books.ts";
 import type { Hand } from "./hand.ts";
-import type { WriteRequest } from "./io.ts";
+import type { WriteRequest } from "./io_types.ts";
 import { Memories, type Shared } from "./memories.ts";
 import { logHead, logRecord, RECORD } from "./log.ts";
 import { PAGE, slotPages } from "./slot.ts";
