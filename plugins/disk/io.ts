@@ -84,7 +84,7 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
     files.makeFolder(folder);
     const file = files.open(`${folder}/lock`, "keep");
     if (!file.lock()) {
-      const holder = new TextDecoder().decode(all(file));
+      const holder = said(file);
       file.close();
       return { writer: false, holder, log: readLog(), segments: [] };
     }
@@ -108,6 +108,15 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
         return { name, bytes };
       }),
     };
+  }
+
+  /** What a locked file says, where the system lets it be read. */
+  function said(file: FileHandle): string {
+    try {
+      return new TextDecoder().decode(all(file));
+    } catch {
+      return "";
+    }
   }
 
   function all(file: FileHandle): Uint8Array {
