@@ -770,6 +770,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "const name = this.#prefix + block;",
     tests: ["plugins/redis/swap_test.ts"],
   },
+  // Disk.
   {
     name: "a block from disk is not summed up",
     file: "plugins/disk/io.ts",
