@@ -58,6 +58,7 @@ export * from "./plugins/kv_int8.ts";
 export * from "./plugins/paged_attention.ts";
 export * from "./plugins/prefix_cache.ts";
 export * from "./plugins/prompt_lookup.ts";
+export * from "./plugins/redis_offload.ts";
 export * from "./plugins/sliding_window.ts";
 export * from "./plugins/weight_offload.ts";
 

@@ -77,6 +77,9 @@ export const COMMON: readonly Option[] = [
   option("plugins", "whole", "checkpoint", "hidden states every N layers", {
     value: "N",
   }),
+  option("plugins", "text", "redis", "share blocks over a Redis server", {
+    value: "URL",
+  }),
   option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
     value: "N",
   }),

@@ -11,6 +11,7 @@ import {
   type Plugin,
   prefixCache,
   promptLookup,
+  redisOffload,
   slidingWindow,
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
@@ -26,6 +27,7 @@ export interface PluginOptions {
   readonly lookup?: boolean;
   readonly offload?: string;
   readonly checkpoint?: number;
+  readonly redis?: string;
 }
 
 /**
@@ -54,9 +56,15 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...checkpoint === undefined
         ? []
         : [checkpointing({ every: checkpoint, bytes: CHECKPOINT_BYTES })],
+      // Who names a server wants to hear that it is not there.
+      ...o.redis === undefined
+        ? []
+        : [redisOffload({ url: o.redis, required: true })],
     ];
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(error.message);
+    if (error instanceof RangeError || error instanceof TypeError) {
+      throw new UsageError(error.message);
+    }
     throw error;
   }
 }

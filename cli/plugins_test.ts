@@ -14,12 +14,21 @@ Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
     "prefix-cache",
     "sliding-window-100-4",
   ]);
-  assert.deepEqual(names({ lookup: true, offload: "1MiB", blockTokens: 32 }), [
-    "paged-attention",
-    "prefix-cache",
-    "prompt-lookup",
-    "cpu-offload",
-  ]);
+  assert.deepEqual(
+    names({
+      lookup: true,
+      offload: "1MiB",
+      redis: "redis://host",
+      blockTokens: 32,
+    }),
+    [
+      "paged-attention",
+      "prefix-cache",
+      "prompt-lookup",
+      "cpu-offload",
+      "redis-offload",
+    ],
+  );
   assert.deepEqual(names({ checkpoint: 2 }), [
     "paged-attention",
     "prefix-cache",
@@ -35,6 +44,10 @@ Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
       [{ sinks: 4 }, /"--window" is wanted too/],
       [{ offload: "much" }, /"much"/],
       [{ checkpoint: 0 }, /"every" 0/],
+      [
+        { redis: "http://ada:sesame@host" },
+        /^Cannot use Redis at "http:\/\/host": [^@]*scheme/,
+      ],
     ] as const
   ) {
     assert.throws(

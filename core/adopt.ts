@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockStore } from "./block_store.ts";
 import type { CachePlan, GroupPlan } from "./plan.ts";
 import type { PrefixHit, PrefixPlaces } from "./prefix.ts";
 import type { Sequence } from "./sequence.ts";
@@ -42,7 +43,7 @@ export function adopt(
   return most;
 }
 
-/** False where blocks to come have no room. */
+/** False where blocks to come have no room, or would leave none for the next step. */
 function take(
   s: Sequence,
   hit: PrefixHit,
@@ -86,7 +87,20 @@ function take(
     if (count > 0) table.digest.set(digests[count - 1]!);
     table.slide(length);
   }
-  return true;
+  return length <= hit.here || store.available >= stepBytes(store, groups);
+}
+
+/** Bytes of the next block of every group: without, nothing could be computed. */
+function stepBytes(
+  { places }: BlockStore,
+  groups: readonly GroupPlan[],
+): number {
+  let bytes = 0;
+  for (let g = 0; g < groups.length; g++) {
+    bytes += places.open[g]!.slotBytes * places.slabs[g]! +
+      (places.sealed[g]?.slotBytes ?? 0);
+  }
+  return bytes;
 }
 
 /** Whether a query at `length` sees something of a block. */

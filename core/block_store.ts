@@ -230,6 +230,7 @@ export class BlockStore {
 
   #name(id: number, key: string, content: BlockContent): void {
     this.#plan.index?.set(key, id as BlockId, content);
+    this.contents.mark(id, content.salt);
     this.changes++;
     this.#keys[id] = key;
   }

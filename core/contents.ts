@@ -169,26 +169,30 @@ export class Contents {
 
   /** A block has become full and has a key. */
   full(id: number, key: string, salt: string, store: BlockStore): void {
-    if (!this.any) return;
-    this.#salts[id] = salt;
-    this.#give("full", id, key, store);
+    if (this.any) this.#give("full", id, key, salt, store);
+  }
+
+  /** A block has a key, of a request with this salt. */
+  mark(id: number, salt: string): void {
+    if (this.any) this.#salts[id] = salt;
   }
 
   /** The device is about to give up an idle block. */
   leaving(id: number, key: string, store: BlockStore): void {
-    if (this.any) this.#give("leaving", id, key, store);
+    if (this.any) this.#give("leaving", id, key, this.#salts[id] ?? "", store);
   }
 
   #give(
     when: ContentStore["when"],
     id: number,
     key: string,
+    salt: string,
     store: BlockStore,
   ): void {
     const group = this.#groups[store.group(id)]!;
     for (const { tier, content } of this.#shelves) {
       if (content.when !== when) continue;
-      const about = this.about(this.#salts[id] ?? "", group.shape.tokens);
+      const about = this.about(salt, group.shape.tokens);
       if (when === "leaving") {
         // It may have come from there.
         const there = this.#look(content, [key], about);

@@ -163,7 +163,8 @@ Deno.test("KVCache.open() begins with as much as there is room for", async () =>
   const d = await driver([tier], { budgetBytes: 7 * BLOCK });
   const seq = d.open(range(41));
   d.check();
-  assert.equal(d.cache.length(seq), 28);
+  // One block is left for what is to be computed.
+  assert.equal(d.cache.length(seq), 24);
   d.close(seq);
   d.check();
   assert.equal(d.cache.stat().blocks.idle, 0, "nothing came");

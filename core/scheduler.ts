@@ -432,7 +432,9 @@ export class Scheduler {
       if (at === undefined) continue;
       s.losses++;
       s.restores = undefined;
-      s.stalled = s.reached > s.lostAt ? 0 : s.stalled + 1;
+      // A tier that is gone has lost the first block too.
+      const weight = at === 0 ? MOST_STALLED / 16 : 1;
+      s.stalled = s.reached > s.lostAt ? 0 : s.stalled + weight;
       s.lostAt = s.reached;
       if (this.#cache.cutLost(s.seq!, at)) s.computed = at;
       else this.#preemption.giveWay(s, "drop");
@@ -592,8 +594,11 @@ export class Scheduler {
 /** See `SchedulerOptions.watermark`. */
 const WATERMARK = 0.01;
 
-/** Losses in a row, without a position computed in between, until tiers are given up. */
-const MOST_STALLED = 16;
+/**
+ * Losses in a row, without a position computed for the first time in between, until
+ * tiers are given up; a sixteenth of them where everything is lost.
+ */
+const MOST_STALLED = 256;
 
 /** Waiting requests whose prefixes are fetched while others run. */
 const LOOK_AHEAD = 2;

@@ -142,7 +142,7 @@ export class Spill {
     const { ids, count } = s.tables[group]!;
     const { bytes, blocks } = this.#readings[group]!;
     const first = segment * blocks, end = Math.min(count, first + blocks);
-    let asked: Promise<boolean>[] | undefined;
+    let asked: Promise<number>[] | undefined;
     for (let b = first; b < end; b++) {
       if (!store.isSpilled(ids[b]!)) continue;
       const at = (b - first) * bytes;
@@ -151,12 +151,19 @@ export class Spill {
         layer * bytes,
         out.subarray(at, at + bytes),
       );
-      if (found instanceof Promise) (asked ??= []).push(found);
-      else if (!found) throw this.#lost(s, group, b);
+      if (found instanceof Promise) {
+        (asked ??= []).push(found.then((is) => is ? Infinity : b));
+      } else if (!found) {
+        if (asked === undefined) throw this.#lost(s, group, b);
+        // Nobody may write to the slot any more when this is over.
+        asked.push(Promise.resolve(b));
+        break;
+      }
     }
     if (asked === undefined) return;
     return Promise.all(asked).then((found) => {
-      if (found.includes(false)) throw this.#lost(s, group, first);
+      const least = Math.min(...found);
+      if (least < Infinity) throw this.#lost(s, group, least);
     });
   }
 

@@ -128,17 +128,33 @@ export class Tiers {
    * parts, as it is on the device.
    */
   put(id: number, store: BlockStore, whole = false): boolean {
-    const tier = this.#tiers.findIndex((t, i) =>
-      t.capacity - this.#used[i]! >= this.#size(i, id, store) &&
-      (!whole || (t.slice !== undefined && !this.#codec(i, id, store)))
-    );
-    if (tier < 0) return false;
+    // One that refuses may take it the second time, if nobody else does.
+    for (let round = 0; round < 2; round++) {
+      for (let tier = 0; tier < this.#tiers.length; tier++) {
+        const { capacity, slice } = this.#tiers[tier]!;
+        if (capacity - this.#used[tier]! < this.#size(tier, id, store)) {
+          continue;
+        }
+        const parts = slice !== undefined && !this.#codec(tier, id, store);
+        if (whole && !parts) continue;
+        const taken = this.#give(id, tier, store);
+        if (taken !== "refused") return taken === "taken";
+      }
+    }
+    return false;
+  }
+
+  #give(
+    id: number,
+    tier: number,
+    store: BlockStore,
+  ): "taken" | "refused" | "unreadable" {
     const started = performance.now();
     const codec = this.#codec(tier, id, store);
     const bytes = this.#size(tier, id, store);
     const copy = new Uint8Array(bytes);
     if (!readBlock(this.#groups, this.#memory, id, codec, copy, store)) {
-      return false;
+      return "unreadable";
     }
     const place: Place = {
       tier,
@@ -151,21 +167,21 @@ export class Tiers {
       lost: false,
       coming: undefined,
     };
-    const fail = (): void => void (place.lost = true);
     try {
       const put = this.#tiers[tier]!.put(place.name, copy);
       if (put instanceof Promise) {
-        place.put = put.catch(fail).finally(() => place.put = undefined);
+        place.put = put.catch(() => void (place.lost = true))
+          .finally(() => place.put = undefined);
       }
     } catch {
-      fail();
+      return "refused";
     }
     this.#places.set(id, place);
     this.#used[tier]! += bytes;
     this.#peaks[tier] = Math.max(this.#peaks[tier]!, this.#used[tier]!);
     this.moves++;
     if (place.put === undefined) this.#measure(tier, bytes, started);
-    return true;
+    return "taken";
   }
 
   /** A block that is away will come from where a tier has its content. */
@@ -294,16 +310,12 @@ export class Tiers {
       }
       return found;
     };
-    try {
-      const found = place.key === undefined
+    const found = twice(() =>
+      place.key === undefined
         ? tier.get(place.name, out)
-        : tier.content!.read(place.key, out, place.about!);
-      return found instanceof Promise
-        ? found.then(over, () => over("lost"))
-        : over(found);
-    } catch {
-      return over("lost");
-    }
+        : tier.content!.read(place.key, out, place.about!)
+    );
+    return found instanceof Promise ? found.then(over) : over(found);
   }
 
   /** One read is over: the next that waits goes on in its stead. */
@@ -320,14 +332,11 @@ export class Tiers {
     if (place.put !== undefined) {
       return place.put.then(() => this.slice(id, at, out));
     }
-    try {
-      const found = this.#tiers[place.tier]!.slice!(place.name, at, out);
-      return found instanceof Promise
-        ? found.then((is) => is === "ok", () => false)
-        : found === "ok";
-    } catch {
-      return false;
-    }
+    const { slice } = this.#tiers[place.tier]!;
+    const found = twice(() => slice!(place.name, at, out));
+    return found instanceof Promise
+      ? found.then((is) => is === "ok")
+      : found === "ok";
   }
 
   /** Forgets a block; nothing happens when it is not here. */
@@ -400,5 +409,27 @@ export class Tiers {
   #measure(tier: number, bytes: number, started: number): void {
     const now = (performance.now() - started) / 1000 / bytes;
     this.#secondsPerByte[tier]! += (now - this.#secondsPerByte[tier]!) / 8;
+  }
+}
+
+/** What fails is asked once more: it may have been the connection. */
+function twice(
+  ask: () => MaybePromise<"ok" | "lost">,
+): MaybePromise<"ok" | "lost"> {
+  const again = (): MaybePromise<"ok" | "lost"> => {
+    try {
+      const found = ask();
+      return found instanceof Promise
+        ? found.catch((): "lost" => "lost")
+        : found;
+    } catch {
+      return "lost";
+    }
+  };
+  try {
+    const found = ask();
+    return found instanceof Promise ? found.catch(again) : found;
+  } catch {
+    return again();
   }
 }

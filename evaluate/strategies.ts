@@ -21,6 +21,7 @@ import {
 } from "./strategies/options.ts";
 import { markdown, percent, type Report } from "./strategies/report.ts";
 import { checkpointReport } from "./strategies/checkpoint.ts";
+import { contextReport } from "./strategies/context.ts";
 import { kvReport } from "./strategies/kv.ts";
 import { prefixReport } from "./strategies/prefix.ts";
 import { replayReport } from "./strategies/replay.ts";
@@ -44,6 +45,7 @@ const RUN: Readonly<Record<StrategyName, RunStrategy>> = {
   sharing: sharingReport,
   tiers: tiersReport,
   checkpoint: checkpointReport,
+  context: contextReport,
   speculation: speculationReport,
   waste: wasteReport,
 };

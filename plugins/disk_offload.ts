@@ -17,10 +17,11 @@
 import type { Plugin } from "../core/plugin.ts";
 import type { ContentStore } from "../core/slots.ts";
 import { startHand } from "./disk/hand.ts";
-import { type DiskStat, DiskStore } from "./disk/store.ts";
+import { DiskStore } from "./disk/store.ts";
+import type { DiskStat } from "./disk/store_types.ts";
 import { diskTier } from "./disk/tier.ts";
 
-export type { DiskStat } from "./disk/store.ts";
+export type { DiskStat } from "./disk/store_types.ts";
 
 /** Least of `bytes`. */
 const LEAST = 1 << 20;

@@ -47,8 +47,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   plugins: {
     folders: ["core", "plugins"],
-    npm: false,
-    says: "plugins/ import core/ only, never one another",
+    npm: true,
+    says: "plugins/ import core/ and npm libraries only, never one another",
   },
   wasm: {
     folders: ["core", "wasm"],

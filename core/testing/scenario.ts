@@ -14,6 +14,7 @@ import type {
   StepPlan,
 } from "../scheduler_types.ts";
 import type { CacheStat } from "../cache_stat.ts";
+import { LostBlocks } from "../swap.ts";
 import { fakeGenerate, fakeNext } from "./fake_backend.ts";
 import {
   type SchedulerDriver,
@@ -156,13 +157,19 @@ class Run {
 
   async #run(plan: StepPlan): Promise<void> {
     const { scheduler, cache } = this.#d;
-    const loading = cache.load(plan.reservation);
-    if (loading !== undefined) await loading;
-    if (this.#steps === 4 || this.#steps === 21) {
-      this.#d.keep(scheduler.cancel(plan));
+    try {
+      const loading = cache.load(plan.reservation);
+      if (loading !== undefined) await loading;
+      if (this.#steps === 4 || this.#steps === 21) {
+        this.#d.keep(scheduler.cancel(plan));
+        return;
+      }
+      this.#d.run(plan);
+    } catch (e) {
+      if (!(e instanceof LostBlocks)) throw e;
+      this.#d.keep(scheduler.lose(plan, e.lost));
       return;
     }
-    this.#d.run(plan);
     if (this.#steps === 6) scheduler.abort("gone");
     for (let i = 0; i < plan.count; i++) {
       const e = plan.entries[i]!;

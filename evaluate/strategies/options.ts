@@ -16,6 +16,7 @@ export type StrategyName =
   | "sharing"
   | "tiers"
   | "checkpoint"
+  | "context"
   | "speculation";
 
 /** What each is about, in a line of `--help`. */
@@ -29,6 +30,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   tiers: "blocks from host memory and disk; needs --allow-write",
   checkpoint:
     "bytes and time of parked sequences by what they keep; needs --allow-write",
+  context: "tokens per second where K and V do not fit; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
 };
 

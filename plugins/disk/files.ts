@@ -44,21 +44,29 @@ export function denoFiles(): Files {
         create: how === "create" || how === "keep",
         truncate: how === "create",
       });
+      // Where the file stands, to go on without a seek.
+      let stands = 0;
+      const seek = (at: number): void => {
+        if (at !== stands) stands = file.seekSync(at, 0);
+      };
       return {
         read(at, into) {
-          file.seekSync(at, 0);
+          seek(at);
           let n = 0;
           while (n < into.length) {
             const got = file.readSync(n === 0 ? into : into.subarray(n));
             if (got === null) break;
             n += got;
+            stands += got;
           }
           return n;
         },
         write(at, from) {
-          file.seekSync(at, 0);
+          seek(at);
           for (let n = 0; n < from.length;) {
-            n += file.writeSync(n === 0 ? from : from.subarray(n));
+            const put = file.writeSync(n === 0 ? from : from.subarray(n));
+            n += put;
+            stands += put;
           }
         },
         size: () => file.statSync().size,

@@ -7,7 +7,8 @@
  * @module
  */
 import { denoFiles } from "./files.ts";
-import { type Answered, type Asked, ioMain, type IoRequest } from "./io.ts";
+import { ioMain } from "./io.ts";
+import type { Answered, Asked, IoRequest } from "./io_types.ts";
 import { slotFormat } from "./slot.ts";
 
 /** Carries out requests in the order they come. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { startHand } from "./hand.ts";
-import type { Opened } from "./io.ts";
+import type { Opened } from "./io_types.ts";
 
 Deno.test("startHand() does what it is asked and says what went wrong", async () => {
   const folder = await Deno.makeTempDir();

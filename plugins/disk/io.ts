@@ -12,108 +12,24 @@
  * @module
  */
 import type { FileHandle, Files } from "./files.ts";
+import type {
+  IoRequest,
+  Opened,
+  Port,
+  ReadJob,
+  ReadRequest,
+  SlotJob,
+  Tail,
+  WriteRequest,
+} from "./io_types.ts";
+import type { Shared } from "./memories.ts";
 import type { SlotFormat } from "./slot.ts";
-
-/** Where messages come from and go to. */
-export interface Port {
-  listen(hear: (message: Asked) => void): void;
-  post(message: Answered): void;
-}
-
-/** A request, numbered. */
-export interface Asked {
-  readonly id: number;
-  readonly request: IoRequest;
-}
-
-/** The answer to the request of that number. */
-export interface Answered {
-  readonly id: number;
-  readonly value?: unknown;
-  readonly error?: { readonly name: string; readonly message: string };
-}
-
-/** What a worker can be asked for. */
-export type IoRequest =
-  | { readonly type: "open"; readonly folder: string; readonly by: string }
-  | { readonly type: "attach"; readonly folder: string }
-  | ReadRequest
-  | WriteRequest
-  /** Another log in the place of the one there is. */
-  | { readonly type: "log"; readonly bytes: Uint8Array; readonly sync: boolean }
-  /** What was appended to a log that begins with `head`, else all there is now. */
-  | { readonly type: "tail"; readonly head: Uint8Array; readonly from: number }
-  /** Segments that are not there any more, or are to be opened anew: all. */
-  | { readonly type: "forget"; readonly segments: readonly string[] | "all" }
-  | { readonly type: "close" };
-
-/** What "open" found. */
-export interface Opened {
-  /** Whether this is the one that may write. */
-  readonly writer: boolean;
-  /** What the one that may has said of itself. */
-  readonly holder: string;
-  readonly log: Uint8Array;
-  readonly segments: readonly {
-    readonly name: string;
-    readonly bytes: number;
-  }[];
-}
-
-/** What "tail" found; `from`: where in the log the bytes begin. */
-export interface Tail {
-  readonly from: number;
-  readonly bytes: Uint8Array;
-}
-
-/** Where a block is and what it has to be. */
-export interface SlotJob {
-  readonly segment: string;
-  readonly number: number;
-  readonly pages: number;
-  readonly slot: number;
-  readonly length: number;
-  readonly key: string;
-  readonly print: string;
-  /** The memory that both sides share. */
-  readonly stage: SharedArrayBuffer;
-  /** Where in it: of the bytes read, or of the slot to write. */
-  readonly at: number;
-}
-
-/** A block, or `bytes` of it from `from` on. */
-export interface ReadJob extends SlotJob {
-  readonly from: number;
-  readonly bytes: number;
-}
-
-/**
- * Answered by a byte for each job: 1 where it is in its memory, 0 where it is not
- * whole, 2 where that holds for all of its segment.
- */
-export interface ReadRequest {
-  readonly type: "read";
-  readonly jobs: readonly ReadJob[];
-}
-
-/** Carried out in this order: trims, blocks, sync of those to keep, log. */
-export interface WriteRequest {
-  readonly type: "write";
-  /** A segment ends earlier from now on; 0: it is not there any more. */
-  readonly trims: readonly {
-    readonly segment: string;
-    readonly bytes: number;
-  }[];
-  /** `keep`: it is to outlast this process. */
-  readonly jobs: readonly (SlotJob & { readonly keep: boolean })[];
-  readonly log: Uint8Array;
-  readonly sync: boolean;
-}
 
 /** Body of an I/O worker. */
 export function ioMain(port: Port, files: Files, format: SlotFormat): void {
   const LOG = "index.log", PAGE = 4096, PIECE = 1 << 18;
   const segments = new Map<string, FileHandle>();
+  const memories = new Map<number, SharedArrayBuffer>();
   let folder = "";
   let lock: FileHandle | undefined;
   let log: FileHandle | undefined;
@@ -136,9 +52,9 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
       case "attach":
         return void (folder = request.folder);
       case "read":
-        return read(request);
+        return sharing(request.shared, () => read(request));
       case "write":
-        return write(request);
+        return sharing(request.shared, () => write(request));
       case "log":
         return replaceLog(request.bytes, request.sync);
       case "tail":
@@ -150,12 +66,25 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
     }
   }
 
+  function sharing<T>({ fresh, stale }: Shared, work: () => T): T {
+    for (const { id, memory } of fresh) memories.set(id, memory);
+    try {
+      return work();
+    } finally {
+      for (const id of stale) memories.delete(id);
+    }
+  }
+
+  function memory({ memory, at }: SlotJob, bytes: number): Uint8Array {
+    return new Uint8Array(memories.get(memory)!, at, bytes);
+  }
+
   function open(path: string, by: string): Opened {
     folder = path;
     files.makeFolder(folder);
     const file = files.open(`${folder}/lock`, "keep");
     if (!file.lock()) {
-      const holder = new TextDecoder().decode(all(file));
+      const holder = said(file);
       file.close();
       return { writer: false, holder, log: readLog(), segments: [] };
     }
@@ -179,6 +108,15 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
         return { name, bytes };
       }),
     };
+  }
+
+  /** What a locked file says, where the system lets it be read. */
+  function said(file: FileHandle): string {
+    try {
+      return new TextDecoder().decode(all(file));
+    } catch {
+      return "";
+    }
   }
 
   function all(file: FileHandle): Uint8Array {
@@ -284,7 +222,7 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
       try {
         const file = segment(job);
         if (file === undefined) return 2;
-        const out = new Uint8Array(job.stage, job.at, job.bytes);
+        const out = memory(job, job.bytes);
         return readSlot(file, job, out) ? 1 : 0;
       } catch {
         return 0;
@@ -332,7 +270,7 @@ export function ioMain(port: Port, files: Files, format: SlotFormat): void {
     for (const job of jobs) {
       const file = writable(job, sync);
       const head = format.headBytes(job.length);
-      const slot = new Uint8Array(job.stage, job.at, head + job.length);
+      const slot = memory(job, head + job.length);
       format.seal(
         slot.subarray(0, head),
         slot.subarray(head),

@@ -13,7 +13,8 @@
  * @module
  */
 import type { Hand } from "./hand.ts";
-import type { ReadJob } from "./io.ts";
+import type { ReadJob } from "./io_types.ts";
+import { Memories, type Shared } from "./memories.ts";
 
 /** Bytes of a message, if no block is larger. */
 const MESSAGE = 1 << 22;
@@ -21,7 +22,7 @@ const MESSAGE = 1 << 22;
 const AHEAD = 2;
 
 /** A read without the memory for it. */
-export type ReadPlace = Omit<ReadJob, "at" | "stage">;
+export type ReadPlace = Omit<ReadJob, "at" | "memory">;
 
 /** What became of a block: "bad" is the whole segment. */
 export type Found = "ok" | "lost" | "bad";
@@ -37,6 +38,7 @@ interface Wanted {
 interface Reader {
   readonly hand: Hand;
   readonly stages: SharedArrayBuffer[];
+  readonly memories: Memories;
   /** Has not answered in time; it gets nothing until it does. */
   late: boolean;
 }
@@ -55,6 +57,7 @@ export class Reads {
     this.#readers = hands.map((hand) => ({
       hand,
       stages: Array.from({ length: AHEAD }, () => new SharedArrayBuffer(0)),
+      memories: new Memories(),
       late: false,
     }));
   }
@@ -116,13 +119,13 @@ export class Reads {
     const bytes = staged.reduce((sum, { out }) => sum + out.length, 0);
     const stage = old.byteLength < bytes ? new SharedArrayBuffer(bytes) : old;
     let at = 0;
+    const shared: Shared = { fresh: [], stale: [] };
     const jobs = wanted.map(({ place, out }): ReadJob => {
-      const { buffer, byteOffset } = out;
-      if (isShared(out)) {
-        return { ...place, stage: buffer as never, at: byteOffset };
-      }
-      at += out.length;
-      return { ...place, stage, at: at - out.length };
+      const straight = isShared(out);
+      const { buffer, byteOffset } = straight ? out : new Uint8Array(stage, at);
+      if (!straight) at += out.length;
+      const memory = reader.memories.id(buffer as SharedArrayBuffer, shared);
+      return { ...place, memory, at: byteOffset };
     });
     const given = new Set<Wanted>();
     const give = (to: readonly Wanted[], found: Uint8Array): void =>
@@ -142,7 +145,7 @@ export class Reads {
     }, this.#patience);
     let found = new Uint8Array();
     try {
-      found = await reader.hand.ask({ type: "read", jobs });
+      found = await reader.hand.ask({ type: "read", shared, jobs });
     } catch {
       // The worker is no more: all of it is lost.
     }

@@ -1,22 +1,25 @@
 import assert from "node:assert/strict";
 import type { Hand } from "./hand.ts";
-import type { ReadRequest } from "./io.ts";
+import type { ReadRequest } from "./io_types.ts";
 import { Reads } from "./reads.ts";
 
 /** A hand that fills what is read with a byte when it is told to. */
 function slowHand(byte: number): Hand & { go(): void; asked: number } {
   const waiting: (() => void)[] = [];
+  const memories = new Map<number, SharedArrayBuffer>();
   const hand = {
     asked: 0,
     go: () => waiting.splice(0).forEach((answer) => answer()),
     ask: (request: unknown) => {
-      const { jobs } = request as ReadRequest;
+      const { jobs, shared } = request as ReadRequest;
+      for (const { id, memory } of shared.fresh) memories.set(id, memory);
       hand.asked += jobs.length;
       return new Promise<never>((resolve) =>
         waiting.push(() => {
-          for (const { stage, at, bytes } of jobs) {
-            new Uint8Array(stage, at, bytes).fill(byte);
+          for (const { memory, at, bytes } of jobs) {
+            new Uint8Array(memories.get(memory)!, at, bytes).fill(byte);
           }
+          for (const id of shared.stale) memories.delete(id);
           resolve(new Uint8Array(jobs.length).fill(1) as never);
         })
       );
@@ -91,4 +94,23 @@ Deno.test("Reads goes on with those hands that answer", async () => {
   assert.equal(await second, "ok");
   late!.go();
   await settle();
+});
+
+Deno.test("Reads goes straight to more memories than a worker remembers", async () => {
+  const hand = slowHand(3);
+  const reads = new Reads([hand], 5000);
+  const outs = Array.from(
+    { length: 200 },
+    () => new Uint8Array(new SharedArrayBuffer(100)),
+  );
+  for (let round = 0; round < 2; round++) {
+    const all = Promise.all(outs.map((out) => reads.read(PLACE, out)));
+    for (let i = 0; i < 10; i++) {
+      await settle();
+      hand.go();
+    }
+    assert.deepEqual(await all, outs.map(() => "ok"));
+    assert.ok(outs.every((out) => out.every((x) => x === 3)));
+    outs.forEach((out) => out.fill(0));
+  }
 });

@@ -78,9 +78,12 @@ export function slotFormat(crc: SlotFormat["crc"]): SlotFormat {
   const write = (bytes: Uint8Array, at: number, text: string): void => {
     for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
   };
+  /** Of a digit's code: letters are 39 further on. */
+  const nibble = (code: number): number => code < 58 ? code - 48 : code - 87;
   const writeHex = (bytes: Uint8Array, at: number, hex: string): void => {
     for (let i = 0; i < 32; i++) {
-      bytes[at + i] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+      bytes[at + i] = nibble(hex.charCodeAt(2 * i)) << 4 |
+        nibble(hex.charCodeAt(2 * i + 1));
     }
   };
   const headBytes = (length: number): number =>

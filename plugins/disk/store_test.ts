@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Tier } from "../../core/slots.ts";
 import { dice } from "../../core/testing/cache_driver.ts";
 import { tierSuite } from "../../core/testing/suites/tier_suite.ts";
-import { Books } from "./books.ts";
+import { Books, logRoom } from "./books.ts";
 import { LOG_NAME, RECORD } from "./log.ts";
 import type { DiskStore } from "./store.ts";
 import { diskTier } from "./tier.ts";
@@ -296,17 +296,22 @@ Deno.test("DiskStore gives a file up that is not what it should be, or gone", as
 });
 
 Deno.test("DiskStore writes on after a failure, over the half that was written", async () => {
-  const files = new MemoryFiles();
-  const store = await localStore(files);
-  await keep(store, TEN);
-  files.room = files.bytes + 20;
-  await keep(store, [20]);
-  files.room = Infinity;
-  await keep(store, [21, 22]);
-  const after = await localStore(files.next());
-  assert.equal(await count(after, [...TEN, 21, 22]), 12);
-  await after.close();
-  await store.close();
+  // Room for nothing of a slot, for half of it, for it and half of its record.
+  for (const room of [0, 5000, 16_384 + 20]) {
+    const files = new MemoryFiles();
+    const store = await localStore(files);
+    await keep(store, TEN);
+    files.room = files.bytes + room;
+    await keep(store, [20]);
+    assert.equal(store.stat().errors, 1);
+    files.room = Infinity;
+    await keep(store, [21, 22]);
+    store.check();
+    const after = await localStore(files.next());
+    assert.equal(await count(after, [...TEN, 21, 22]), 12, `room ${room}`);
+    await after.close();
+    await store.close();
+  }
 });
 
 Deno.test("DiskStore whose files cannot be read has lost them, and hangs on nothing", async () => {
@@ -410,6 +415,23 @@ Deno.test("DiskStore that reads never takes a slot's new block for the old one",
   assert.equal(await count(second, [4, 5, 6, 11, 12, 13], size), 6);
   await second.close();
   await first.close();
+});
+
+Deno.test("DiskStore that reads begins anew with a log that has become shorter", async () => {
+  const files = new MemoryFiles();
+  const first = await localStore(files);
+  await keep(first, TEN);
+  const second = await localStore(files);
+  const path = [...files.files.keys()].find((p) => p.endsWith(".seg"))!;
+  files.files.get(path)!.data.fill(0, 3 * 4096);
+  assert.equal(await count(first, TEN), 0);
+  await first.close();
+  const third = await localStore(files);
+  await keep(third, [11]);
+  assert.deepEqual([...await second.find(["k11", "k1"])], [1, 0]);
+  assert.equal(await count(second, [11]), 1);
+  await third.close();
+  await second.close();
 });
 
 Deno.test("DiskStore writes its log anew when it has grown", async () => {
@@ -522,4 +544,12 @@ Deno.test("Books never take what was put by number to make room", () => {
   assert.ok(taken.length > 9);
   assert.ok(taken.every((b) => b.keyed || !b.gone));
   assert.ok(taken.some((b) => b.gone));
+});
+
+Deno.test("logRoom() is a small part of any quota", () => {
+  for (const quota of [1 << 20, 2 ** 30, 2 ** 31, 10 * 2 ** 30, 2 ** 45]) {
+    assert.ok(logRoom(quota) >= 1 << 14);
+    assert.ok(logRoom(quota) <= quota / 64);
+    assert.ok(quota < 2 ** 30 || logRoom(quota) >= 1 << 24);
+  }
 });

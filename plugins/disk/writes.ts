@@ -10,9 +10,11 @@
  *
  * @module
  */
-import { type Block, type Books, recordOf } from "./books.ts";
+import { type Block, recordOf } from "./block.ts";
+import type { Books } from "./books.ts";
 import type { Hand } from "./hand.ts";
-import type { WriteRequest } from "./io.ts";
+import type { WriteRequest } from "./io_types.ts";
+import { Memories, type Shared } from "./memories.ts";
 import { logHead, logRecord, RECORD } from "./log.ts";
 import { PAGE, slotPages } from "./slot.ts";
 
@@ -44,6 +46,7 @@ export class Writes {
   #queue: Block[] = [];
   #waiting = 0;
   #stage = new SharedArrayBuffer(BATCH);
+  readonly #memories = new Memories();
   #busy = false;
   #failures = 0;
   #until = 0;
@@ -178,16 +181,18 @@ export class Writes {
 
   #request(batch: readonly Block[]): WriteRequest {
     const { sync } = this.#options;
-    const stage = this.#stage, memory = new Uint8Array(stage);
+    const stage = new Uint8Array(this.#stage);
+    const shared: Shared = { fresh: [], stale: [] };
+    const memory = this.#memories.id(this.#stage, shared);
     let at = 0;
     const jobs = batch.map((next) => {
       const { segment, slot, length, key, print, keyed, bytes } = next;
       const { name, number, pages } = segment!;
       const size = PAGE * pages;
-      memory.set(bytes!, at + size - PAGE * Math.ceil(length / PAGE));
+      stage.set(bytes!, at + size - PAGE * Math.ceil(length / PAGE));
       const job = { number, pages, slot, length, key, print, keep: keyed };
       at += size;
-      return { ...job, segment: name, stage, at: at - size };
+      return { ...job, segment: name, memory, at: at - size };
     });
     const records = this.#books.records;
     records.push(...batch.filter((b) => b.keyed).map(recordOf));
@@ -196,7 +201,7 @@ export class Writes {
     const { trims } = this.#books;
     this.#books.records = [];
     this.#books.trims = [];
-    return { type: "write", trims, jobs, log, sync };
+    return { type: "write", shared, trims, jobs, log, sync };
   }
 
   #forget(lost: Block): void {

@@ -36,7 +36,9 @@ const ROUNDING = ["core/rounding_test.ts"];
 const TIER_CODECS = ["core/tier_codecs_test.ts"];
 const CODEC_PLAN = ["core/codec_plan_test.ts"];
 const PLACES = ["core/block_places_test.ts"];
+const DISK = ["plugins/disk/store_test.ts"];
 const LOOKUP = ["plugins/prompt_lookup_test.ts"];
+const REDIS = ["plugins/redis/store_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
 const KEPT = ["core/kept_prefix_test.ts"];
 
@@ -714,6 +716,120 @@ export const MUTANTS: readonly Mutant[] = [
     find: "Math.imul(drawn, 0x9e3779b9)",
     replace: "Math.imul(0, drawn)",
     tests: ["engine/random_test.ts"],
+    // Redis.
+  },
+  {
+    name: "a value of another name is taken",
+    file: "plugins/redis/frame.ts",
+    find: 'if (value[12 + i] !== owner[i]) return "broken";',
+    replace: "",
+    tests: ["plugins/redis/frame_test.ts"],
+  },
+  {
+    name: "the block is not in the checksum",
+    file: "plugins/redis/frame.ts",
+    find: "crc32(value.subarray(HEADER), crc32(value.subarray(0, CRC_AT)))",
+    replace: "crc32(value.subarray(0, CRC_AT))",
+    tests: ["plugins/redis/frame_test.ts"],
+  },
+  {
+    name: "salts have no names of their own",
+    file: "plugins/redis/names.ts",
+    find: "return `${prefix}:${model}:${saltName(salt)}:`;",
+    replace: "return `${prefix}:${model}:${saltName(salt && prefix)}:`;",
+    tests: ["plugins/redis/names_test.ts"],
+  },
+  {
+    name: "failures at the same time count each",
+    file: "plugins/redis/breaker.ts",
+    find: "if (asked < this.#lastFailure) return false;",
+    replace: "",
+    tests: ["plugins/redis/breaker_test.ts"],
+  },
+  {
+    name: "the wait for Redis does not grow with what it saves",
+    file: "plugins/redis/store.ts",
+    find: "return waitMs + waitMsPerKiToken * tokens / 1024;",
+    replace: "return waitMs + waitMsPerKiToken * tokens * 0;",
+    tests: REDIS,
+  },
+  {
+    name: "blocks are found that cannot be read",
+    file: "plugins/redis/store.ts",
+    find: 'if (keys.length === 0 || !this.#asker.asks("read")) return there;',
+    replace: "if (keys.length === 0) return there;",
+    tests: REDIS,
+  },
+  {
+    name: "a connection goes on after nonsense",
+    file: "plugins/redis/asker.ts",
+    find: "(opens || link === writes || error instanceof Nonsense)",
+    replace: "(opens || link === writes)",
+    tests: REDIS,
+  },
+  {
+    name: "a block that is put again keeps its name",
+    file: "plugins/redis/swap.ts",
+    find: "const name = this.#prefix + ++this.#puts;",
+    replace: "const name = this.#prefix + block;",
+    tests: ["plugins/redis/swap_test.ts"],
+  },
+  // Disk.
+  {
+    name: "a block from disk is not summed up",
+    file: "plugins/disk/io.ts",
+    find: "if (all && !format.whole(head, sum)) return false;",
+    replace: "if (all && !format.whole(head, sum)) sum = 0;",
+    tests: DISK,
+  },
+  {
+    name: "a record follows the half of another",
+    file: "plugins/disk/io.ts",
+    find: "log.write(logBytes, bytes);",
+    replace: "log.write(log.size(), bytes);",
+    tests: DISK,
+  },
+  {
+    name: "blocks are named before they are synced",
+    file: "plugins/disk/io.ts",
+    find: "for (const file of written) file.sync();",
+    replace: "",
+    tests: DISK,
+  },
+  {
+    name: "a reader goes on in a log that is another",
+    file: "plugins/disk/io.ts",
+    find: "if (!same) return { from: 0, bytes: all(file) };",
+    replace: "if (!same && from === 0) return { from: 0, bytes: all(file) };",
+    tests: DISK,
+  },
+  {
+    name: "reads count as no use",
+    file: "plugins/disk/books.ts",
+    find: "this.keyed.delete(used.key);\n    this.keyed.set(used.key, used);",
+    replace: "",
+    tests: DISK,
+  },
+  {
+    name: "a slot that was not written stays taken",
+    file: "plugins/disk/writes.ts",
+    find: "if (!failed.stored) this.#forget(failed);",
+    replace: "if (!failed.stored) this.#books.drop(failed);",
+    tests: DISK,
+  },
+  {
+    name: "bytes that come too late are given",
+    file: "plugins/disk/reads.ts",
+    find: "if (given.has(one) || !to.includes(one)) return;",
+    replace: "if (!to.includes(one)) return;",
+    tests: ["plugins/disk/reads_test.ts"],
+  },
+  {
+    name: "pages of a part are taken as they are",
+    file: "plugins/disk/slot.ts",
+    find: "if (w[i++] !== crc(data.subarray(at, at + PAGE))) return false;",
+    replace: "if (w[i++] === 1) return false;",
+    tests: ["plugins/disk/slot_test.ts"],
   },
   // Hidden states.
   {

@@ -6,9 +6,11 @@
 import { crc32 } from "node:zlib";
 import type { Files } from "../files.ts";
 import { type Hand, Questions } from "../hand.ts";
-import { type Asked, ioMain } from "../io.ts";
+import { ioMain } from "../io.ts";
+import type { Asked } from "../io_types.ts";
 import { slotFormat } from "../slot.ts";
-import { DiskStore, type StoreOptions } from "../store.ts";
+import { DiskStore } from "../store.ts";
+import type { StoreOptions } from "../store_types.ts";
 
 /** A hand of this thread. */
 export function localHand(files: Files): Hand {

@@ -106,11 +106,14 @@ export class MemoryFiles implements Files {
       },
       write: (at, bytes) => {
         const half = this.#change("write", path);
-        const written = bytes.slice(0, half ? bytes.length >> 1 : undefined);
-        const grown = Math.max(0, at + written.length - file.data.length);
-        if (this.bytes + grown > this.room) throw new Error("No space left");
+        const { length } = file.data;
+        // What there is room for is written, as systems do.
+        const most = Math.max(this.room - this.bytes + length, 0) - at;
+        const all = half ? bytes.length >> 1 : bytes.length;
+        const written = bytes.slice(0, Math.max(0, Math.min(all, most)));
         file.data = over(file.data, at, written);
         file.writes.push({ at, bytes: written });
+        if (written.length < all) throw new Error("No space left");
         if (half) throw new Killed();
         this.after();
       },

@@ -1,0 +1,144 @@
+/** Transparency: whatever tiers there are, and whatever they lose, no token changes. */
+import assert from "node:assert/strict";
+import type { Plugin } from "../core/plugin.ts";
+import { dice } from "../core/testing/cache_driver.ts";
+import { deeper } from "../models/testing/tiny_llama.ts";
+import { cpuOffload } from "../plugins/cpu_offload.ts";
+import { diskOffload } from "../plugins/disk_offload.ts";
+import { kvInt8 } from "../plugins/kv_int8.ts";
+import { pagedAttention } from "../plugins/paged_attention.ts";
+import { prefixCache } from "../plugins/prefix_cache.ts";
+import type { Engine } from "./engine.ts";
+import type { GenerateOptions, LoadOptions } from "./options.ts";
+import { type Faults, faulty } from "./testing/faulty_tier.ts";
+import { collect, tinyEngine } from "./testing/tiny_engine.ts";
+
+const { changes, shapes } = deeper(12, 1024);
+
+function engineOf(options: LoadOptions): Promise<Engine> {
+  return tinyEngine(
+    { context: 1024, chunk: 32, parallel: 6, ...options },
+    changes,
+    shapes,
+  );
+}
+
+const text = Array.from({ length: 900 }, (_, k) => 2 + (k * k + (k >> 3)) % 6);
+
+/** Long and short ones, some of which begin alike. */
+const REQUESTS: readonly GenerateOptions[] = [
+  [0, 700],
+  [0, 120],
+  [5, 90],
+  [0, 400],
+  [40, 200],
+  [5, 330],
+].map(([from, to], i) => ({
+  tokens: text.slice(from, to),
+  maxTokens: 12 + i,
+  ignoreEos: true,
+  temperature: i % 2,
+  seed: i,
+}));
+
+/** Runs all of them, some together, twice. */
+async function run(engine: Engine): Promise<unknown[]> {
+  const out: unknown[] = [];
+  for (let round = 0; round < 2; round++) {
+    for (const half of [REQUESTS.slice(0, 3), REQUESTS.slice(3)]) {
+      out.push(
+        ...await Promise.all(half.map((r) => collect(engine.generate(r)))),
+      );
+    }
+  }
+  engine.check();
+  return out;
+}
+
+function base(codec: readonly Plugin[]): readonly Plugin[] {
+  return [pagedAttention({ blockTokens: 16 }), prefixCache(), ...codec];
+}
+
+/** A budget that leaves `bytes` for K and V. */
+async function budgetFor(bytes: number, options: LoadOptions): Promise<number> {
+  let budget = 1 << 24;
+  // What else there is depends on how much is left.
+  for (let i = 0; i < 12; i++) {
+    await using engine = await engineOf({ ...options, budget });
+    const more = engine.cache.budgetBytes - bytes;
+    if (Math.abs(more) < 512) break;
+    budget -= more;
+  }
+  return budget;
+}
+
+type Make = (folder: string) => Plugin;
+
+const host: Make = () => cpuOffload({ bytes: 3e6 });
+const small: Make = () => cpuOffload({ bytes: 4e5 });
+const disk: Make = (folder) =>
+  diskOffload({ folder, bytes: 1 << 24, sync: false });
+const late: Make = (folder) =>
+  diskOffload({ folder, bytes: 1 << 24, sync: false, write: "leaving" });
+
+const TIERS: readonly (readonly [string, readonly Make[]])[] = [
+  ["host", [host]],
+  ["disk", [disk]],
+  ["disk, written late", [late]],
+  ["host and disk", [host, disk]],
+  ["little host and disk, written late", [small, late]],
+];
+
+for (const [name, tiers] of TIERS) {
+  for (const codec of [[], [kvInt8()]]) {
+    const title = codec.length === 0 ? name : `${name}, int8`;
+    Deno.test(`tiers change no token in a tenth of the memory: ${title}`, async () => {
+      const folder = await Deno.makeTempDir({ prefix: "quire_test_" });
+      try {
+        let wanted: unknown[], bytes = 0;
+        {
+          await using engine = await engineOf({ plugins: base(codec) });
+          wanted = await run(engine);
+          bytes = engine.memory().lines
+            .filter((l) => l.owner === "kv").reduce((n, l) => n + l.peak, 0);
+        }
+        const least = codec.length === 0 ? bytes / 10 : bytes / 6;
+        const sized = [
+          ...base(codec),
+          ...tiers.map((t) => t(`${folder}/size`)),
+        ];
+        const budget = await budgetFor(Math.ceil(least), { plugins: sized });
+        const roll = dice(name.length);
+        const all: Faults[] = [];
+        // Whole tiers first, then broken ones, on what the former left behind.
+        for (const broken of [false, true]) {
+          const plugins = tiers.map((make) => {
+            const plugin = make(`${folder}/run`);
+            if (!broken) return plugin;
+            const made = faulty(plugin, roll);
+            all.push(made.faults);
+            return made.plugin;
+          });
+          await using engine = await engineOf({
+            plugins: [...base(codec), ...plugins],
+            budget,
+          });
+          for (let round = 0; round < (broken ? 4 : 1); round++) {
+            assert.deepEqual(await run(engine), wanted, `broken: ${broken}`);
+          }
+          const below = engine.memory().lines.filter((l) =>
+            l.tier !== "device" && l.component === "blocks"
+          );
+          assert.ok(below.some((l) => l.peak > 0), "nothing was moved");
+        }
+        const sum = all.reduce(
+          (n, f) => n + Object.values(f).reduce((a, b) => a + b, 0),
+          0,
+        );
+        assert.ok(sum >= 200, `${sum} faults: ${JSON.stringify(all)}`);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    });
+  }
+}
