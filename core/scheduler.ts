@@ -293,7 +293,10 @@ export class Scheduler {
     if (this.#cache.plan.restore === undefined) return;
     for (const s of this.#running) {
       if (s.spilled || s.losses >= MOST_LOSSES) s.restores = undefined;
-      else if (!s.decoding && s.computed >= (s.restores?.end ?? 0)) {
+      else if (!s.decoding) {
+        const { start = 0, end = 0 } = s.restores ?? {};
+        // Where it begins, once more: there may have been time to forget it.
+        if (s.computed < end && s.computed !== start) continue;
         s.restores = restorable(s, this.#cache);
       }
     }

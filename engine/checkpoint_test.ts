@@ -10,6 +10,7 @@ import { kvInt8 } from "../plugins/kv_int8.ts";
 import { pagedAttention } from "../plugins/paged_attention.ts";
 import { prefixCache } from "../plugins/prefix_cache.ts";
 import { slidingWindow } from "../plugins/sliding_window.ts";
+import { weightOffload } from "../plugins/weight_offload.ts";
 import type { Engine } from "./engine.ts";
 import { load } from "./load.ts";
 import type { LoadOptions } from "./options.ts";
@@ -229,6 +230,34 @@ function of(r: ReturnType<typeof toyRestorer>) {
     get: r.get,
   };
 }
+
+Deno.test({
+  name: `checkpointing() restores over weights that stream${why}`,
+  ignore,
+  fn: async () => {
+    for (const name of names) {
+      const { path } = (await openTinyModel(name)).fixture;
+      let wanted: unknown[];
+      {
+        await using engine = await engineOf(path, []);
+        wanted = await answers(engine, 0);
+      }
+      for (const [every, resident] of [[1, 0], [2, 0], [1, 1]] as const) {
+        await using engine = await engineOf(path, [
+          prefixCache(),
+          checkpointing({ every, bytes: 1 << 20 }),
+          weightOffload({ resident, depth: 1 }),
+        ]);
+        assert.deepEqual(await answers(engine, 7), wanted, `${name} ${every}`);
+        engine.cache.evictIdle();
+        assert.deepEqual(await answers(engine, 0), wanted, `${name} ${every}`);
+        const { restored } = engine.scheduler.stat();
+        const { boundaries } = engine.plan.restore!;
+        assert.equal(restored > 0, boundaries.length > 0, `${every}`);
+      }
+    }
+  },
+});
 
 Deno.test("Engine.generate() may be aborted while it restores", async () => {
   const kept = checkpointing({ every: 2, bytes: 1 << 20 });
