@@ -5,7 +5,7 @@
  * @module
  */
 import type { KVCache } from "./cache.ts";
-import type { Restorable } from "./checkpoints.ts";
+import type { Restorable } from "./cache_types.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest } from "./scheduler_types.ts";
 

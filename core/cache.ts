@@ -11,9 +11,15 @@ import { adopt, loadSeconds, noteUse } from "./adopt.ts";
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
-import { Checkpoints, type Restorable } from "./checkpoints.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import type { CacheStat } from "./cache_stat.ts";
-import type { Reservation, Shortfall, StepPart, Work } from "./cache_types.ts";
+import type {
+  Reservation,
+  Restorable,
+  Shortfall,
+  StepPart,
+  Work,
+} from "./cache_types.ts";
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
 import { requireCarried } from "./carried.ts";

@@ -37,6 +37,14 @@ export interface StepPart {
   readonly to: number;
 }
 
+/** Positions [start, end) that can be restored; `start` is Infinity for none. */
+export interface Restorable {
+  /** The first. */
+  readonly start: number;
+  /** One past the last; where there are none, up to where that holds. */
+  readonly end: number;
+}
+
 /** Running out, as a value. */
 export interface Shortfall {
   /** Tells it from a Reservation. */

@@ -13,6 +13,7 @@
  * @module
  */
 import type { HiddenBatch } from "./backend.ts";
+import type { Restorable } from "./cache_types.ts";
 import { KeyChain } from "./content_key.ts";
 import type { LedgerLine } from "./ledger.ts";
 import type { CachePlan } from "./plan.ts";
@@ -24,12 +25,6 @@ import type { SeqId } from "./types.ts";
 
 /** What computing K and V alone costs of a layer, about, until steps were timed. */
 const KV_PART = 0.2;
-
-/** Where checkpoints are known: positions [start, end); `start` Infinity for none. */
-export interface Restorable {
-  readonly start: number;
-  readonly end: number;
-}
 
 /** What is gathered of one sequence. */
 class Gathering {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Restorable } from "./checkpoints.ts";
+import type { Restorable } from "./cache_types.ts";
 import type {
   Finished,
   FinishReason,
