@@ -3,7 +3,9 @@ import { LostBlocks } from "./swap.ts";
 import { compilePlan } from "./plan.ts";
 import { PlanError, type Plugin } from "./plugin.ts";
 import { type CacheDriver, cacheDriver, dice } from "./testing/cache_driver.ts";
-import { FakeBackend } from "./testing/fake_backend.ts";
+import { FakeBackend, fakeGenerate } from "./testing/fake_backend.ts";
+import { memoryTier, tierPlugin } from "./testing/memory_tier.ts";
+import { schedulerDriver } from "./testing/scheduler_driver.ts";
 import { fakeModel, layoutPlugin, windowPlugin } from "./testing/fake_plan.ts";
 import { restorerPlugin, toyRestorer } from "./testing/toys.ts";
 import type { Restorer } from "./slots.ts";
@@ -174,6 +176,31 @@ Deno.test("KVCache.againSeconds() counts what hidden states save, as steps were 
     (36 + 4 * d.cache.rowSeconds).toFixed(6),
   );
   assert.equal(plain.cache.restorable(b, text, 40), undefined);
+});
+
+Deno.test("Scheduler swaps, or restores later, by what takes less time", async () => {
+  for (const seconds of [1e-15, 1e3]) {
+    const d = await schedulerDriver(
+      [
+        ...TWO,
+        tierPlugin(memoryTier(1 << 16)),
+        restorerPlugin(toyRestorer([1, 2])),
+      ],
+      { layers: 3 },
+    );
+    const prompt = range(40);
+    d.scheduler.add({ id: "a", prompt, maxTokens: 5 });
+    d.step();
+    // Positions that nothing is kept of are few, and cost next to nothing here.
+    d.cache.rowSeconds = 1e-15;
+    d.cache.timedRestore(1, seconds);
+    d.scheduler.preempt("a");
+    d.drain();
+    const { swapped, restored } = d.scheduler.stat();
+    assert.deepEqual([swapped, restored], seconds < 1 ? [0, 36] : [1, 0]);
+    const wanted = fakeGenerate(d.plan, prompt, 5);
+    assert.deepEqual(d.finished.get("a")!.tokens, wanted);
+  }
 });
 
 Deno.test("KVCache.lines() has what a restorer holds and what is gathered", async () => {
