@@ -5,12 +5,15 @@
  * A step that streams S of L layers takes, with loading behind computing,
  *
  * ```text
- *  t = max(S × bytes of a layer / bandwidth, time to compute L layers and the output)
+ *  t = max(bytes read / bandwidth, time to compute L layers and the output)
+ *
+ *  evenly     r s s r s s r s s r s s     bytes read: S layers, and what is read ahead
+ *                                         too far at the end of each run
+ *  together   r r r r s s s s s s s s     one run, but one long pause: more slots
  * ```
- * so each layer that stays is worth the same wherever it stands, and as many stay as
- * the budget holds. They stand evenly among the streamed ones: while a layer that
- * stays computes, the next ones are loaded, and none of the pauses between streamed
- * layers is longer than the others.
+ * so each layer that stays (r) is worth the same wherever it stands, and as many stay
+ * as the budget holds. Evenly, no pause between streamed layers (s) is long. Systems
+ * read ahead in files, so from disk small layers stand together.
  *
  * @module
  */
@@ -123,7 +126,7 @@ function choose(wanted: Wanted, sizes: WeightSizes, workspace: number): Choice {
   const { budget, fixed, leastKv, streaming, layers } = sizes;
   const taken = fixed + workspace + leastKv + streaming[wanted.from];
   const stays = wanted.resident ?? 0;
-  const least = candidate(sizes, stays, wanted.depth ?? 1);
+  const least = candidate(sizes, first(stays), wanted.depth ?? 1);
   const slots = `${least.depth} ${least.depth === 1 ? "slot" : "slots"}`;
   throw new RangeError(
     `Cannot stream weights in a "budget" of ${budget} bytes: ${taken} are taken ` +
@@ -142,12 +145,60 @@ function choose(wanted: Wanted, sizes: WeightSizes, workspace: number): Choice {
   );
 }
 
-/** The most layers that stay beside `contextKv`; undefined where none could run. */
+/** Bytes that are read too far at the end of a run of layers, about. */
+const READ_AHEAD = 1 << 20;
+
+/**
+ * The least that a step reads beside `contextKv`; undefined where nothing could run.
+ */
 function fitting(
-  { from, resident, depth }: Wanted,
+  wanted: Wanted,
   sizes: WeightSizes,
   workspace: number,
   tight = false,
+): Choice | undefined {
+  const evenly = mostStaying(wanted, sizes, workspace, spread);
+  if (evenly === undefined || wanted.from === "host") {
+    return evenly && { ...evenly, tight };
+  }
+  const together = mostStaying(wanted, sizes, workspace, first);
+  const less = together !== undefined &&
+    readBytes(sizes, together) < readBytes(sizes, evenly);
+  return { ...less ? together : evenly, tight };
+}
+
+/** Of L layers, which R stay. */
+type Arrange = (stay: number, all: number) => readonly number[];
+
+function spread(stay: number, all: number): number[] {
+  return Array.from(
+    { length: stay },
+    (_, j) => Math.floor((j + 0.5) * all / stay),
+  );
+}
+
+function first(stay: number): number[] {
+  return Array.from({ length: stay }, (_, j) => j);
+}
+
+/** What a step reads, with what is read too far. */
+function readBytes({ layers }: WeightSizes, { streamed }: Choice): number {
+  const away = new Set(streamed);
+  let bytes = 0, over = 0;
+  layers.forEach((b, i) => {
+    over = away.has(i) ? READ_AHEAD : over;
+    bytes += away.has(i) ? b : Math.min(over, b);
+    if (!away.has(i)) over -= Math.min(over, b);
+  });
+  return bytes;
+}
+
+/** The most layers that stay beside `contextKv`, so arranged. */
+function mostStaying(
+  { from, resident, depth }: Wanted,
+  sizes: WeightSizes,
+  workspace: number,
+  arrange: Arrange,
 ): Choice | undefined {
   const { layers, budget, fixed, contextKv, streaming } = sizes;
   const room = budget - fixed - workspace - contextKv;
@@ -156,14 +207,14 @@ function fitting(
   const all = layers.length;
   const most = resident ?? all, least = resident ?? 0;
   for (let stay = most; stay >= least; stay--) {
-    const streamed = candidate(sizes, stay, 1).streamed;
-    const deep = depth ?? hidingDepth(sizes, streamed);
-    const c = { ...candidate(sizes, stay, deep), tight };
+    const resident = arrange(stay, all);
+    const deep = depth ?? hidingDepth(sizes, candidate(sizes, resident, 1));
+    const c = candidate(sizes, resident, deep);
     if (fits(c)) return c;
     if (depth !== undefined || stay > least) continue;
-    // The last layer to send away is gone: rather fewer slots than nothing.
-    for (let fewer = deep - 1; fewer > 0; fewer--) {
-      const c = { ...candidate(sizes, stay, fewer), tight };
+    // No layer is left to be sent away: rather fewer slots than nothing.
+    for (let fewer = c.depth - 1; fewer > 0; fewer--) {
+      const c = candidate(sizes, resident, fewer);
       if (fits(c)) return c;
     }
   }
@@ -172,14 +223,11 @@ function fitting(
 
 function candidate(
   { layers }: WeightSizes,
-  stay: number,
+  resident: readonly number[],
   depth: number,
 ): Choice {
-  const all = layers.length, resident = new Set<number>();
-  for (let j = 0; j < stay; j++) {
-    resident.add(Math.floor((j + 0.5) * all / stay));
-  }
-  const streamed = layers.map((_, i) => i).filter((i) => !resident.has(i));
+  const stay = new Set(resident);
+  const streamed = layers.map((_, i) => i).filter((i) => !stay.has(i));
   return {
     streamed,
     depth: Math.min(depth, streamed.length),
@@ -200,25 +248,30 @@ function weightBytes(
 /**
  * Slots that keep loading busy while nothing that is streamed computes: one in use,
  * one being filled, and as many as are filled during the longest pause, which is the
- * output matrix or a run of layers that stay. Time goes by bytes. Loading is at its
- * slowest, relative to computing, where both take the same for a whole step: it is
- * bound by the one thing or the other beyond that, and waits anyway.
+ * output matrix or a run of layers that stay. Time goes by bytes. More slots help most
+ * where loading and computing take the same for a whole step, so that is assumed:
+ * where one of the two is longer, the other waits anyway.
  */
 function hidingDepth(
   { layers, output }: WeightSizes,
-  streamed: readonly number[],
+  { streamed }: Choice,
 ): number {
+  if (streamed.length === 0) return 0;
   const away = new Set(streamed);
-  let all = output, loaded = 0, run = 0, pause = output;
-  layers.forEach((bytes, i) => {
-    all += bytes;
-    if (away.has(i)) loaded += bytes;
-    run = away.has(i) ? 0 : run + bytes;
-    pause = Math.max(pause, run);
-  });
-  const each = loaded / Math.max(1, streamed.length);
-  if (each === 0) return 0;
-  return 2 + Math.ceil(loaded / all * pause / each);
+  let all = output, loaded = 0, pause = 0, run = 0;
+  // Twice round: the run at the end goes on, over the output, at the start.
+  for (let i = 0; i < 2 * layers.length; i++) {
+    const layer = i % layers.length, bytes = layers[layer]!;
+    if (i === layers.length) run += output;
+    if (i < layers.length) all += bytes;
+    if (!away.has(layer)) run += bytes;
+    else {
+      pause = Math.max(pause, run);
+      run = 0;
+      if (i < layers.length) loaded += bytes;
+    }
+  }
+  return 2 + Math.ceil(loaded / all * pause / (loaded / streamed.length));
 }
 
 function described(
@@ -251,7 +304,7 @@ function described(
         ? `${slots} slots as asked for`
         : slots === 1
         ? "one slot: there is no room for a second, loading and computing take turns"
-        : `${slots} slots: one in use, the others filled ahead`,
+        : `${slots} slots: one in use, the others filled ahead while layers that stay and the output compute`,
       `steps of up to ${rows} rows: ${
         rows > sizes.steps[0]!.rows
           ? "more rows for every layer that is read, at the cost of no layer"

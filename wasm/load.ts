@@ -128,6 +128,10 @@ export function placeWeights(
     else matrices.set(name, { tensor, layout, panels, w });
     tasks.push(...tasksOf(weight, w, CHUNK, exact));
   }
+  // In the order of the file, so that what drives and systems read ahead is of use.
+  for (const { tasks } of layers) {
+    tasks.sort((a, b) => a.file - b.file || a.offset - b.offset);
+  }
   const hosts = from === "disk" ? [] : layers.map((l, host) => {
     tasks.push(...l.tasks.map((task) => ({ ...task, host })));
     return new SharedArrayBuffer(l.bytes);
