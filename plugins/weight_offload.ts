@@ -101,7 +101,7 @@ function placement(wanted: Wanted): WeightPlacement {
       const step = larger.findLast(({ bytes }) => {
         const other = fitting(wanted, sizes, bytes);
         return other !== undefined &&
-          other.streamed.length === chosen.streamed.length &&
+          `${other.streamed}` === `${chosen.streamed}` &&
           other.depth === chosen.depth;
       }) ?? first;
       return described(wanted, sizes, chosen, step);
@@ -162,8 +162,9 @@ function fitting(
     return evenly && { ...evenly, tight };
   }
   const together = mostStaying(wanted, sizes, workspace, first);
+  // A longer pause is worth no small change.
   const less = together !== undefined &&
-    readBytes(sizes, together) < readBytes(sizes, evenly);
+    readBytes(sizes, together) < 0.95 * readBytes(sizes, evenly);
   return { ...less ? together : evenly, tight };
 }
 
