@@ -34,7 +34,7 @@ export interface WeightOffloadOptions {
   readonly from?: WeightSource;
   /**
    * Layers that stay on the device. Default: as many as the budget holds beside K and
-   * V of one sequence as long as the context.
+   * V of one sequence as long as the context; none where these do not fit anyway.
    */
   readonly resident?: number;
   /** Slots that streamed layers go through. Default: what hides the longest pause. */
@@ -120,8 +120,10 @@ interface Choice {
 
 /** Throws a RangeError with the numbers where nothing fits. */
 function choose(wanted: Wanted, sizes: WeightSizes, workspace: number): Choice {
+  // No room for a whole context: K and V get what layers that stay would take.
+  const most = { ...wanted, resident: wanted.resident ?? 0 };
   const found = fitting(wanted, sizes, workspace) ??
-    fitting(wanted, { ...sizes, contextKv: sizes.leastKv }, workspace, true);
+    fitting(most, { ...sizes, contextKv: sizes.leastKv }, workspace, true);
   if (found !== undefined) return found;
   const { budget, fixed, leastKv, streaming, layers } = sizes;
   const taken = fixed + workspace + leastKv + streaming[wanted.from];
@@ -281,24 +283,23 @@ function described(
   c: Choice,
   { rows, bytes: workspace }: WeightSizes["steps"][number],
 ): WeightPlan {
-  const { budget, layers, fixed, contextKv, leastKv, streaming } = sizes;
+  const { budget, layers, fixed, contextKv, streaming } = sizes;
   const { streamed, depth: slots, slotBytes } = c;
   const moved = streamed.reduce((sum, i) => sum + layers[i]!, 0);
-  const kv = c.tight ? leastKv : contextKv;
   const held = fixed + weightBytes(sizes, c);
   const notes = [
     `of ${budget} bytes, ${held} are weights, ${workspace} working memory` +
     (slots > 0 ? `, ${streaming[from]} to stream with` : "") +
-    `; ${kv} are kept for K and V${
-      c.tight
-        ? ", the least: there is no room for a whole context's"
-        : ", one whole context's"
-    }`,
+    (c.tight
+      ? `; K and V get the rest: one whole context's ${contextKv} are not left`
+      : `; ${contextKv} are kept for K and V, one whole context's`),
   ];
   if (slots > 0) {
-    const said = resident === undefined
-      ? "as many layers stay as fit"
-      : "as many layers stay as was asked for";
+    const said = resident !== undefined
+      ? "as many layers stay as was asked for"
+      : c.tight
+      ? "no layer stays"
+      : "as many layers stay as fit";
     notes.push(
       `${said}; every step reads ${moved} bytes, so it takes at least ${moved} over the bandwidth, or what it computes if that is longer`,
       depth !== undefined
@@ -306,10 +307,12 @@ function described(
         : slots === 1
         ? "one slot: there is no room for a second, loading and computing take turns"
         : `${slots} slots: one in use, the others filled ahead while layers that stay and the output compute`,
-      `steps of up to ${rows} rows: ${
-        rows > sizes.steps[0]!.rows
-          ? "more rows for every layer that is read, at the cost of no layer"
-          : "larger ones would send layers away, or were not asked for"
+      `steps of up to ${rows} rows${
+        sizes.steps.length === 1
+          ? ", as asked for"
+          : rows > sizes.steps[0]!.rows
+          ? ": more rows for each layer that is read, and no layer goes for it"
+          : ": there is no room for larger ones"
       }`,
     );
   }
