@@ -80,7 +80,7 @@ export function take(memory: Books, bytes: number, what: string): Span {
   const { capacity, used, largestFree } = memory.stat();
   throw new NoRoom(
     `Cannot place ${what}: ${bytes} bytes wanted, ${largestFree} free in one piece ` +
-      `(${used} of ${capacity} in use); raise "budget" or lower "context"`,
+      `(${used} of ${capacity} in use); raise "budget", lower "context" or stream layers with weightOffload()`,
   );
 }
 
