@@ -248,12 +248,17 @@ function weightBytes(
     depth * slotBytes;
 }
 
+/** How much longer a step's loading takes than its computing, as slots are counted. */
+const LOADING = 4;
+
 /**
  * Slots that keep loading busy while nothing that is streamed computes: one in use,
  * one being filled, and as many as are filled during the longest pause, which is the
- * output matrix or a run of layers that stay. Time goes by bytes. More slots help most
- * where loading and computing take the same for a whole step, so that is assumed:
- * where one of the two is longer, the other waits anyway.
+ * output matrix or a run of layers that stay. Time goes by bytes.
+ *
+ * A slot more hides the loading of one layer, at most; a layer that stays saves it for
+ * sure. So slots are counted for a step that loads much longer than it computes. Where
+ * both take about the same, some of the pause is not hidden.
  */
 function hidingDepth(
   { layers, output }: WeightSizes,
@@ -274,7 +279,8 @@ function hidingDepth(
       if (i < layers.length) loaded += bytes;
     }
   }
-  return 2 + Math.ceil(loaded / all * pause / (loaded / streamed.length));
+  const each = loaded / streamed.length;
+  return 2 + Math.ceil(loaded / (LOADING * all) * pause / each);
 }
 
 function described(

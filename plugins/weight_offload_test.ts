@@ -127,12 +127,15 @@ Deno.test("weightOffload() takes as many slots as the longest pause fills", asyn
   const depth = async (options: WeightOffloadOptions, sizes = SIZES) =>
     (await place({ from: "host", ...options }, { ...sizes, budget: 9999 }))
       .depth;
-  // Loading 10 of 13, so while the output computes 3 × 10 / 13 come in.
-  assert.equal(await depth({ resident: 0 }), 2 + 3);
+  // Loading 10 of 13 takes four times as long, so 3 × 10 / 13 / 4 come in meanwhile.
+  assert.equal(await depth({ resident: 0 }), 2 + 1);
   assert.equal(await depth({ resident: 0 }, { ...SIZES, output: 0 }), 2);
-  // 5 of 13; the longest run is the output and what stays before or behind it.
-  assert.equal(await depth({ resident: 5 }), 2 + 2);
-  assert.equal(await depth({ resident: 5, from: "disk" }), 5);
+  // All that stay and the output in one run, 18 × 5 / 23 / 4.
+  const large = { ...SIZES, output: 1300 };
+  assert.equal(await depth({ resident: 5, from: "disk" }, large), 2 + 1);
+  // Layer 5 stays and takes 40 times as long as others, 40 × 7 / 52 / 4.
+  const layers = SIZES.layers.map((b, i) => i === 5 ? 40 * b : b);
+  assert.equal(await depth({ resident: 3 }, { ...SIZES, layers }), 2 + 2);
   assert.equal(await depth({ resident: 0, depth: 3 }), 3);
   assert.equal(await depth({ resident: 9 }), 1);
   // Rather fewer than none.
@@ -156,10 +159,10 @@ Deno.test("weightOffload() takes larger steps where that sends no layer away", a
   assert.deepEqual(none, []);
   assert.equal(await rows(9999), 256);
   assert.equal(await rows(9999, { resident: 4 }), 1024);
-  // 300 fixed, 400 stay and 4 slots.
-  assert.equal(await rows(1100 + 1024, { resident: 4 }), 1024);
-  assert.equal(await rows(1100 + 1023, { resident: 4 }), 512);
-  assert.equal(await rows(1100 + 511, { resident: 4 }), 256);
+  // 300 fixed, 400 stay and 3 slots.
+  assert.equal(await rows(1000 + 1024, { resident: 4 }), 1024);
+  assert.equal(await rows(1000 + 1023, { resident: 4 }), 512);
+  assert.equal(await rows(1000 + 511, { resident: 4 }), 256);
   const steps1 = { steps: [{ rows: 100, bytes: 1 }] };
   assert.equal(await rows(9999, { resident: 4 }, steps1), 100);
 });
