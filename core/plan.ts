@@ -9,6 +9,7 @@ import { Contributions } from "./contributions.ts";
 import { byPriority, lru } from "./defaults.ts";
 import { explain } from "./explain.ts";
 import { planGroups } from "./groups.ts";
+import { planWeights } from "./place_weights.ts";
 import { type Conflict, PlanError, type Plugin } from "./plugin.ts";
 import { sha256Text } from "./sha256.ts";
 import type { Sight } from "./sight.ts";

@@ -786,10 +786,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a plan may stream a layer twice",
-    file: "core/weight_plan.ts",
+    file: "core/place_weights.ts",
     find: "layer > (streamed[i - 1] ?? -1)",
     replace: "layer >= (streamed[i - 1] ?? -1)",
-    tests: ["core/weight_plan_test.ts"],
+    tests: ["core/place_weights_test.ts"],
   },
   {
     name: "all streamed layers are looked for in one slot",

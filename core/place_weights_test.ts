@@ -67,7 +67,7 @@ Deno.test("compilePlan() asks who places weights, with the sizes beside its grou
   assert.deepEqual(plan.weights, PLAN);
   assert.match(
     plan.explain(),
-    /weights: layers 0-1 stream from disk through 2 slots of 20 bytes, 1 stay, decided by "placer"\n  because/,
+    /weights: layers 0-1 stream from disk through 2 slots of 20 bytes, 1 stay, decided by "placer"\n {2}because/,
   );
 });
 
