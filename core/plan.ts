@@ -29,11 +29,7 @@ import type {
   Transcoder,
 } from "./slots.ts";
 import type { BlockShape, ModelShape } from "./types.ts";
-import {
-  planWeights,
-  type WeightPlan,
-  type WeightSizes,
-} from "./weight_plan.ts";
+import type { WeightPlan, WeightSizes } from "./weight_plan.ts";
 
 /** Layers that share block tables: what they resolved to is the same. */
 export interface GroupPlan {

@@ -36,6 +36,7 @@ const ROUNDING = ["core/rounding_test.ts"];
 const TIER_CODECS = ["core/tier_codecs_test.ts"];
 const CODEC_PLAN = ["core/codec_plan_test.ts"];
 const PLACES = ["core/block_places_test.ts"];
+const DISK = ["plugins/disk/store_test.ts"];
 const LOOKUP = ["plugins/prompt_lookup_test.ts"];
 const REDIS = ["plugins/redis/store_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
@@ -769,6 +770,63 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "const name = this.#prefix + block;",
     tests: ["plugins/redis/swap_test.ts"],
   },
+  // Disk.
+  {
+    name: "a block from disk is not summed up",
+    file: "plugins/disk/io.ts",
+    find: "if (all && !format.whole(head, sum)) return false;",
+    replace: "if (all && !format.whole(head, sum)) sum = 0;",
+    tests: DISK,
+  },
+  {
+    name: "a record follows the half of another",
+    file: "plugins/disk/io.ts",
+    find: "log.write(logBytes, bytes);",
+    replace: "log.write(log.size(), bytes);",
+    tests: DISK,
+  },
+  {
+    name: "blocks are named before they are synced",
+    file: "plugins/disk/io.ts",
+    find: "for (const file of written) file.sync();",
+    replace: "",
+    tests: DISK,
+  },
+  {
+    name: "a reader goes on in a log that is another",
+    file: "plugins/disk/io.ts",
+    find: "if (!same) return { from: 0, bytes: all(file) };",
+    replace: "if (!same && from === 0) return { from: 0, bytes: all(file) };",
+    tests: DISK,
+  },
+  {
+    name: "reads count as no use",
+    file: "plugins/disk/books.ts",
+    find: "this.keyed.delete(used.key);\n    this.keyed.set(used.key, used);",
+    replace: "",
+    tests: DISK,
+  },
+  {
+    name: "a slot that was not written stays taken",
+    file: "plugins/disk/writes.ts",
+    find: "if (!failed.stored) this.#forget(failed);",
+    replace: "if (!failed.stored) this.#books.drop(failed);",
+    tests: DISK,
+  },
+  {
+    name: "bytes that come too late are given",
+    file: "plugins/disk/reads.ts",
+    find: "if (given.has(one) || !to.includes(one)) return;",
+    replace: "if (!to.includes(one)) return;",
+    tests: ["plugins/disk/reads_test.ts"],
+  },
+  {
+    name: "pages of a part are taken as they are",
+    file: "plugins/disk/slot.ts",
+    find: "if (w[i++] !== crc(data.subarray(at, at + PAGE))) return false;",
+    replace: "if (w[i++] === 1) return false;",
+    tests: ["plugins/disk/slot_test.ts"],
+  },
   // Weights that stream.
   {
     name: "slots are counted as one when layers are placed",
@@ -808,7 +866,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a step whose layers did not come in counts as done",
     file: "wasm/backend.ts",
-    find: "if (feeders.failed) throw await feeders.failure();",
+    find: "if (feeders?.failed) throw await feeders.failure();",
     replace: "",
     tests: ["wasm/streaming_test.ts"],
   },
