@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PlanError } from "../core/plugin.ts";
+import { PlanError, type Plugin } from "../core/plugin.ts";
 import { dice } from "../core/testing/cache_driver.ts";
 import { cachedModel } from "../models/pull.ts";
 import { withFile } from "../models/testing/files.ts";
@@ -7,11 +7,13 @@ import { pagedAttention } from "../plugins/paged_attention.ts";
 import { prefixCache } from "../plugins/prefix_cache.ts";
 import { weightOffload } from "../plugins/weight_offload.ts";
 import { kvInt8 } from "../plugins/kv_int8.ts";
+import { deeper } from "../models/testing/tiny_llama.ts";
+import { cpuOffload } from "../plugins/cpu_offload.ts";
 import type { Engine } from "./engine.ts";
 import { load } from "./load.ts";
 import type { LoadOptions } from "./options.ts";
 import { run } from "./testing/laws.ts";
-import { collect } from "./testing/tiny_engine.ts";
+import { collect, tinyEngine } from "./testing/tiny_engine.ts";
 import { openTinyModel } from "./testing/tiny_models.ts";
 import { tinyModels } from "./testing/tiny_fixtures.ts";
 
@@ -249,6 +251,49 @@ Deno.test({
       /"weight-offload" is not asked, backend "reference" keeps all/,
     );
   },
+});
+
+Deno.test("layers stream while contexts are read from host memory, and change no token", async () => {
+  const { changes, shapes } = deeper(6, 1024);
+  const request = {
+    tokens: Array.from({ length: 500 }, (_, k) => 2 + (k * k + (k >> 3)) % 6),
+    maxTokens: 40,
+    ignoreEos: true,
+  };
+  const engineOf = (budget: number, more: readonly Plugin[]) =>
+    tinyEngine(
+      {
+        context: 1024,
+        chunk: 16,
+        budget,
+        plugins: [
+          pagedAttention({ blockTokens: 64 }),
+          cpuOffload({ bytes: 1 << 24 }),
+          ...more,
+        ],
+      },
+      changes,
+      shapes,
+    );
+  let want: unknown, bytes = 0;
+  {
+    await using engine = await engineOf(1 << 24, []);
+    want = await collect(engine.generate(request));
+    bytes = engine.cache.peakBytes(540, 1);
+  }
+  const streams = [weightOffload({ resident: 2, depth: 2 })];
+  // What is left for K and V, then as much less as makes it a third of them.
+  let budget = 1 << 24;
+  for (let i = 0; i < 12; i++) {
+    await using engine = await engineOf(budget, streams);
+    const more = engine.cache.budgetBytes - bytes / 3;
+    if (Math.abs(more) < 512) break;
+    budget -= Math.floor(more);
+  }
+  await using engine = await engineOf(budget, streams);
+  assert.deepEqual(await collect(engine.generate(request)), want);
+  assert.ok(engine.memory().tiers.cpu!.peak > 0);
+  assert.equal(engine.plan.weights!.streamed.length, 4);
 });
 
 const real = await cachedModel("smollm2");
