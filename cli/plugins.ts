@@ -12,6 +12,8 @@ import {
   promptLookup,
   redisOffload,
   slidingWindow,
+  weightOffload,
+  type WeightSource,
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
 
@@ -23,6 +25,8 @@ export interface PluginOptions {
   readonly lookup?: boolean;
   readonly offload?: string;
   readonly redis?: string;
+  readonly weights?: WeightSource;
+  readonly resident?: number;
 }
 
 /**
@@ -31,10 +35,15 @@ export interface PluginOptions {
  */
 export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (Object.keys(o).length === 0) return undefined;
-  const { blockTokens, window, sinks, offload } = o;
+  const { blockTokens, window, sinks, offload, weights, resident } = o;
   if (sinks !== undefined && window === undefined) {
     throw new UsageError(
       'Cannot use "--sinks" alone: "--window" is wanted too',
+    );
+  }
+  if (resident !== undefined && weights === undefined) {
+    throw new UsageError(
+      'Cannot use "--resident" alone: "--weights" is wanted too',
     );
   }
   try {
@@ -52,6 +61,12 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...o.redis === undefined
         ? []
         : [redisOffload({ url: o.redis, required: true })],
+      ...weights === undefined ? [] : [
+        weightOffload({
+          from: weights,
+          ...resident === undefined ? {} : { resident },
+        }),
+      ],
     ];
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) {

@@ -16,7 +16,8 @@ export type StrategyName =
   | "sharing"
   | "tiers"
   | "context"
-  | "speculation";
+  | "speculation"
+  | "weights";
 
 /** What each is about, in a line of `--help`. */
 export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
@@ -29,6 +30,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   tiers: "blocks from host memory and disk; needs --allow-write",
   context: "tokens per second where K and V do not fit; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
+  weights: "decode speed with layers streamed, over what bandwidth allows",
 };
 
 /** What `--help` prints. */
