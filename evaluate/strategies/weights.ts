@@ -118,7 +118,7 @@ function sourceOf(medium: Medium): WeightSource {
 
 /** Loads with `resident` layers, in less memory than all would take. */
 function open(
-  { options, path, context, spec }: Bench,
+  { options, path, paths, context, spec }: Bench,
   wanted:
     | { readonly from: WeightSource; resident: number; used: number }
     | undefined,
@@ -129,17 +129,13 @@ function open(
     return load(path, { ...base, plugins: [pagedAttention()] });
   }
   const { from, resident } = wanted;
-  const layer = layerBytes(spec, spec.layers.map((_, i) => i)) /
-    spec.layers.length;
+  const all = layerRuns(spec, paths, spec.layers.map((_, i) => i));
+  const layer = all.reduce((sum, r) => sum + r.bytes, 0) / spec.layers.length;
   // Room for a few slots beside what stays; the file's bytes are about memory's.
   const less = Math.max(0, spec.layers.length - resident - 14);
   const budget = Math.round(wanted.used - less * layer) + KV_BYTES;
   const plugins = [pagedAttention(), weightOffload({ from, resident })];
   return load(path, { ...base, budget, plugins });
-}
-
-function layerBytes(spec: ModelSpec, layers: readonly number[]): number {
-  return layerRuns(spec, [], layers).reduce((sum, r) => sum + r.bytes, 0);
 }
 
 async function measureRow(
