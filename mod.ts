@@ -44,6 +44,7 @@ export type {
 } from "./models/tokenizer.ts";
 
 export * from "./plugins/contiguous.ts";
+export * from "./plugins/checkpointing.ts";
 export * from "./plugins/cpu_offload.ts";
 export * from "./plugins/disk_offload.ts";
 export * from "./plugins/fair_share.ts";

@@ -74,6 +74,9 @@ export const COMMON: readonly Option[] = [
   option("plugins", "text", "offload", "host memory for waiting requests", {
     value: "BYTES",
   }),
+  option("plugins", "whole", "checkpoint", "hidden states every N layers", {
+    value: "N",
+  }),
   option("plugins", "text", "redis", "share blocks over a Redis server", {
     value: "URL",
   }),

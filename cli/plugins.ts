@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  checkpointing,
   cpuOffload,
   pagedAttention,
   parseBytes,
@@ -17,6 +18,9 @@ import {
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
 
+/** Most bytes of checkpoints. */
+const CHECKPOINT_BYTES = 2 ** 30;
+
 /** Options of the group "plugins", as they are read. */
 export interface PluginOptions {
   readonly blockTokens?: number;
@@ -24,6 +28,7 @@ export interface PluginOptions {
   readonly sinks?: number;
   readonly lookup?: boolean;
   readonly offload?: string;
+  readonly checkpoint?: number;
   readonly redis?: string;
   readonly weights?: WeightSource;
   readonly resident?: number;
@@ -35,7 +40,8 @@ export interface PluginOptions {
  */
 export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (Object.keys(o).length === 0) return undefined;
-  const { blockTokens, window, sinks, offload, weights, resident } = o;
+  const { blockTokens, window, sinks, offload } = o;
+  const { checkpoint, weights, resident } = o;
   if (sinks !== undefined && window === undefined) {
     throw new UsageError(
       'Cannot use "--sinks" alone: "--window" is wanted too',
@@ -57,6 +63,9 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...offload === undefined
         ? []
         : [cpuOffload({ bytes: parseBytes(offload) })],
+      ...checkpoint === undefined
+        ? []
+        : [checkpointing({ every: checkpoint, bytes: CHECKPOINT_BYTES })],
       // Who names a server wants to hear that it is not there.
       ...o.redis === undefined
         ? []

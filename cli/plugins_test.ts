@@ -29,6 +29,11 @@ Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
       "redis-offload",
     ],
   );
+  assert.deepEqual(names({ checkpoint: 2 }), [
+    "paged-attention",
+    "prefix-cache",
+    "checkpointing",
+  ]);
 });
 
 Deno.test("pluginsOf() streams weights where asked to", () => {
@@ -49,6 +54,7 @@ Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
       [{ resident: 4 }, /"--weights" is wanted too/],
       [{ weights: "disk", resident: -1 }, /"resident" -1/],
       [{ offload: "much" }, /"much"/],
+      [{ checkpoint: 0 }, /"every" 0/],
       [
         { redis: "http://ada:sesame@host" },
         /^Cannot use Redis at "http:\/\/host": [^@]*scheme/,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { KVCache } from "./cache.ts";
+import type { Restorable } from "./checkpoints.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest } from "./scheduler_types.ts";
 
@@ -139,6 +140,18 @@ export function start(
   cache.summon(s.seq);
   s.coming = cache.isComing(s.seq);
   return true;
+}
+
+/** Where the next rows of a running request can be restored; its last never is. */
+export function restorable(
+  s: RequestState,
+  cache: KVCache,
+): Restorable | undefined {
+  if (!mayReuse(s)) return undefined;
+  const { history, length, forkAt } = s;
+  // Relatives begin as forks of it at that place.
+  const end = s.computed < forkAt ? forkAt : length - 1;
+  return cache.restorable(s.seq!, history, end);
 }
 
 /** Waiting requests as the `admission` slot orders them; strangers are left out. */

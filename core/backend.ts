@@ -77,6 +77,58 @@ export interface StepBatch {
   top: number;
   /** Absent where every block has to be on the device. */
   readonly stream?: StreamBatch | undefined;
+  /** Absent where the backend was bound without boundaries. */
+  readonly hidden?: HiddenBatch | undefined;
+  /** Absent where the backend runs all layers in every step. */
+  readonly sweep?: SweepBatch | undefined;
+}
+
+/**
+ * Layer by layer: where weights stream, a prompt of several steps' rows goes through a
+ * few layers as a whole before it goes on to the next, so that each is read once.
+ *
+ * ```text
+ *  layers [edges[0], edges[1])   rows 0 … n-1, stays | n … 2n-1, stays | 2n … rest
+ *  layers [edges[1], edges[2])   rows 0 … n-1, stays | …
+ * ```
+ * A sweep that was begun has to be brought to its end.
+ */
+export interface SweepBatch {
+  /** Layers at which a step may begin or end: from 0 to the number of layers. */
+  readonly edges: readonly number[];
+  /** Values in a row. */
+  readonly width: number;
+  /** Layers [from, to) run in the next step, edges both. Default: all. */
+  from: number;
+  /** See `from`. */
+  to: number;
+  /** Streamed layers are not given back: the next step runs the same layers. */
+  stays: boolean;
+  /** The rows as they are before `from`, the caller's unless 0; after the step, before `to`. */
+  readonly rows: Float32Array;
+}
+
+/**
+ * Hidden states: rows of the residual stream as they are before some layers, in f32 as
+ * they were computed.
+ *
+ * ```text
+ *  layers    0 … b0-1 | b0 … b1-1 | b1 … last
+ *                rows[0]     rows[1]               [row][width]
+ *  keep      the step copies them there
+ *  inject    the step takes them from there: of the layers between two boundaries it
+ *            computes all but the last, of that no more than K and V; none is wanted
+ * ```
+ */
+export interface HiddenBatch {
+  /** Layers before which they are to be had, ascending, 1 or more. */
+  readonly boundaries: readonly number[];
+  /** Values in a row. */
+  readonly width: number;
+  /** What the next step does with them. */
+  mode: "none" | "keep" | "inject";
+  /** By boundary, room for `limits.rows` rows; what a step kept holds until the next. */
+  readonly rows: readonly Float32Array[];
 }
 
 /**
@@ -206,6 +258,8 @@ export interface Backend extends AsyncDisposable {
   readonly rawFormat: string;
   /** Bytes of one open block in this backend's layout. */
   blockBytes(shape: BlockShape): number;
+  /** Whether it has hidden states between layers to give, and takes them. Default: no. */
+  readonly hidden?: boolean;
   /** Absent: every codec has to have a kernel here. */
   readonly openBlocks?: OpenBlocks;
   /** How blocks lie in slabs; absent where each is one run of memory. */
@@ -215,6 +269,7 @@ export interface Backend extends AsyncDisposable {
    * before `batch` is touched: layer `groups[g].layers[i]` is layer i of the
    * blocks in `batch.tables[g]`. Makes tables of `tableStride` blocks for each
    * sequence. `streams`: some blocks may stay away from the device (`batch.stream`).
+   * `boundaries`: layers before which hidden states are wanted (`batch.hidden`).
    * Throws a TypeError where the groups do not cover each layer once with its own
    * heads.
    */
@@ -222,6 +277,7 @@ export interface Backend extends AsyncDisposable {
     groups: readonly BoundGroup[],
     tableStride: number,
     streams?: boolean,
+    boundaries?: readonly number[],
   ): void;
   /** Filled by the caller before each step; there once `bind()` was called. */
   readonly batch: StepBatch;

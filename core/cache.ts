@@ -11,8 +11,9 @@ import { adopt, loadSeconds, noteUse } from "./adopt.ts";
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
+import { Checkpoints, type Restorable } from "./checkpoints.ts";
 import type { CacheStat } from "./cache_stat.ts";
-import type { Reservation, Shortfall, Work } from "./cache_types.ts";
+import type { Reservation, Shortfall, StepPart, Work } from "./cache_types.ts";
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
 import { requireCarried } from "./carried.ts";
@@ -101,6 +102,8 @@ export class KVCache {
   readonly #memory: DeviceMemory;
   readonly #steps: Reservations;
   readonly #spill: Spill;
+  /** Undefined where nobody keeps hidden states. */
+  readonly #checkpoints: Checkpoints | undefined;
   readonly #slack: number;
   readonly #seqs = new Map<SeqId, Sequence>();
   #ids = 0;
@@ -138,6 +141,7 @@ export class KVCache {
       this.#store,
       options.segmentTokens ?? 0,
     );
+    this.#checkpoints = Checkpoints.of(plan);
     this.#steps = new Reservations(
       plan,
       this.#store,
@@ -163,7 +167,7 @@ export class KVCache {
     if (hit.length === 0) return this.#missed(s, hit.miss);
     let wanted = hit.length;
     if (wanted > hit.here) {
-      const saved = (wanted - hit.here) * this.rowSeconds;
+      const saved = this.#againSeconds(s, prompt, hit.here, wanted);
       if (loadSeconds(hit, places) >= saved) {
         wanted = hit.here;
         this.#declined++;
@@ -246,13 +250,57 @@ export class KVCache {
   /**
    * Takes and pins blocks for the work, all or none. Nothing a reader can see
    * changes before `commit()`. Each sequence has one reservation at a time.
-   * `count`: how many of the work, default all.
+   * `count`: how many of the work, default all. `restores`: its positions are to be
+   * restored, as `restorable()` said they can.
    */
   reserve(
     work: readonly Work[],
     count: number = work.length,
+    restores = false,
   ): Reservation | Shortfall {
-    return this.#steps.reserve(work, count);
+    const r = this.#steps.reserve(work, count);
+    if (r.ok) this.#steps.require(r, "reserve").restores = restores;
+    return r;
+  }
+
+  /**
+   * Which positions of a text that a sequence is to have can be restored from hidden
+   * states: the next ones from where it ends, before `end`. Undefined where nobody
+   * keeps any, or its blocks are read from tiers.
+   */
+  restorable(
+    seq: SeqId,
+    tokens: ArrayLike<number>,
+    end: number,
+  ): Restorable | undefined {
+    const s = this.#get(seq);
+    if (s.spilled) return undefined;
+    return this.#checkpoints?.ahead(s, tokens, s.length, end);
+  }
+
+  /** Seconds to have the positions of a sequence again, once they are gone. */
+  againSeconds(seq: SeqId): number {
+    const s = this.#get(seq);
+    return this.#againSeconds(s, s.tokens, 0, s.length);
+  }
+
+  #againSeconds(
+    s: Sequence,
+    tokens: ArrayLike<number>,
+    from: number,
+    end: number,
+  ): number {
+    const row = this.rowSeconds;
+    return this.#checkpoints?.seconds(s, tokens, from, end, row) ??
+      (end - from) * row;
+  }
+
+  /** Notes how long a step took that restored so many rows. */
+  timedRestore(rows: number, seconds: number): void {
+    const checkpoints = this.#checkpoints, row = seconds / rows;
+    if (checkpoints === undefined) return;
+    const old = checkpoints.rowSeconds ?? row;
+    checkpoints.rowSeconds = old + (row - old) / 8;
   }
 
   /**
@@ -320,14 +368,17 @@ export class KVCache {
 
   /**
    * Writes the rows and tables of a reservation into `batch`, in the order of
-   * its work; wanted rows are the caller's. Throws a RangeError where the
-   * batch is too small.
+   * its work; wanted rows are the caller's. `part`: only so many of the rows, where
+   * a step has more than a batch. Throws a RangeError where the
+   * batch is too small, and `LostBlocks` where what was to be restored is not there.
    */
-  fill(r: Reservation, batch: StepBatch): void {
+  fill(r: Reservation, batch: StepBatch, part?: StepPart): void {
     const step = this.#steps.require(r, "fill");
     this.#steps.pin(step);
     const { list, seqs, rows } = step;
-    fillBatch(list, seqs, rows, this.plan, this.#store, this.#spill, batch);
+    const all = part ?? { from: 0, to: rows };
+    fillBatch(list, seqs, all, this.plan, this.#store, this.#spill, batch);
+    this.#checkpoints?.fill(list, seqs, step.restores, batch.hidden);
   }
 
   /**
@@ -336,6 +387,8 @@ export class KVCache {
    * on; the rest was a wrong guess and is taken back. Default: all.
    */
   commit(r: Reservation, kept?: ArrayLike<number>): void {
+    const { list, seqs } = this.#steps.require(r, "commit");
+    this.#checkpoints?.settle(list, seqs, kept);
     this.#steps.commit(r, kept);
   }
 
@@ -440,6 +493,7 @@ export class KVCache {
   close(seq: SeqId): void {
     const s = this.#free(seq, "close");
     for (const table of s.tables) table.cut(0);
+    this.#checkpoints?.forget(seq);
     this.#seqs.delete(seq);
   }
 
@@ -549,7 +603,7 @@ export class KVCache {
       line(`group ${g}`, sealed ?? open);
       if (sealed !== undefined) line(`group ${g} open`, open);
     }
-    return [...out, ...tiers.lines()];
+    return [...out, ...tiers.lines(), ...this.#checkpoints?.lines() ?? []];
   }
 
   /** Tells every observer. */
@@ -593,13 +647,14 @@ export class KVCache {
       copies: store.copies,
       evictions: store.evictions,
       moves: store.tiers.moves,
-      restores: 0,
+      restores: this.#checkpoints?.restored ?? 0,
     };
   }
 
   /** Recounts the books; throws on the first disagreement. */
   check(): void {
     checkCache(this.plan, this.#store, this.#seqs, this.#slack);
+    this.#checkpoints?.check(this.#seqs);
   }
 
   #fresh(salt: string, priority: number): Sequence {

@@ -25,6 +25,16 @@ export interface Reservation {
   readonly rows: number;
   /** Sequences in all, in the order of the work. */
   readonly seqs: number;
+  /** Its rows are not computed but restored from hidden states. */
+  readonly restores: boolean;
+}
+
+/** Rows [from, to) of a step, in the order of its work. */
+export interface StepPart {
+  /** The first. */
+  readonly from: number;
+  /** One past the last. */
+  readonly to: number;
 }
 
 /** Running out, as a value. */

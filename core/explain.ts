@@ -4,6 +4,7 @@
  * @module
  */
 import type { CachePlan, GroupPlan } from "./plan.ts";
+import type { Restorer } from "./slots.ts";
 
 /** Who filled the slots that hold for the whole cache; undefined: the default. */
 export interface Deciders {
@@ -46,10 +47,17 @@ export function explain(
     );
   }
   if (by.weights !== undefined) lines.push(...weights(plan, by.weights));
-  if (plan.restore.length > 0) {
-    lines.push(`restore: ${plan.restore.map((r) => `"${r.id}"`).join(", ")}`);
-  }
+  if (plan.restore !== undefined) lines.push(restoring(plan.restore));
   return lines.join("\n");
+}
+
+/** What K and V that are gone are computed from. */
+function restoring({ id, boundaries, capacity }: Restorer): string {
+  return boundaries.length === 0
+    ? `restore: "${id}" keeps tokens only, all of K and V is computed again`
+    : `restore: "${id}" keeps hidden states before layers ${
+      spans(boundaries)
+    }, up to ${capacity} bytes`;
 }
 
 /** Where weights are, for a plugin that has a say in it. */

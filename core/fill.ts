@@ -5,15 +5,19 @@
  */
 import type { StepBatch } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
+import type { StepPart } from "./cache_types.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Spill } from "./spill.ts";
 
-/** Rows of `seqs[0 .. count)` one after the other; see StepBatch. */
+/**
+ * Rows of `seqs[0 .. count)` one after the other, of these the ones of a part; see
+ * StepBatch.
+ */
 export function fillBatch(
   seqs: readonly Sequence[],
   count: number,
-  rows: number,
+  { from, to }: StepPart,
   plan: CachePlan,
   store: BlockStore,
   spill: Spill,
@@ -21,7 +25,7 @@ export function fillBatch(
 ): void {
   spill.fill(seqs, count, batch.stream);
   const { tokens, positions, tableStride } = batch;
-  const { groups } = plan;
+  const { groups } = plan, rows = to - from;
   if (rows > tokens.length || batch.tables.length !== groups.length) {
     throw new RangeError(
       `Cannot fill a batch with ${rows} rows in ${groups.length} groups: it has room for ${tokens.length} rows in ${batch.tables.length} groups`,
@@ -29,10 +33,14 @@ export function fillBatch(
   }
   let row = 0;
   let seals = 0;
-  for (let i = 0; i < count; i++) {
+  let at = 0;
+  for (let i = 0; i < count; at += seqs[i++]!.pending) {
     const s = seqs[i]!;
+    const start = s.length + Math.max(0, from - at);
+    const end = s.length + Math.min(s.pending, to - at);
+    if (start >= end) continue;
     const first = row;
-    for (let p = s.length; p < s.length + s.pending; p++, row++) {
+    for (let p = start; p < end; p++, row++) {
       tokens[row] = s.tokens[p]!;
       positions[row] = p;
       batch.seqs[row] = i;
@@ -58,8 +66,8 @@ export function fillBatch(
         for (let b = 0; b < blocks; b++) {
           places[base + b] = store.sealedAt(table.ids[b]!);
         }
-        const full = Math.floor((s.length + s.pending) / shape.tokens);
-        for (let b = Math.floor(s.length / shape.tokens); b < full; b++) {
+        const full = Math.floor(end / shape.tokens);
+        for (let b = Math.floor(start / shape.tokens); b < full; b++) {
           if (places[base + b] !== 0) seals++;
         }
       }

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Backend, SlabLayout } from "./backend.ts";
-import { Contributions } from "./contributions.ts";
+import { type Contribution, Contributions } from "./contributions.ts";
 import { byPriority, lru } from "./defaults.ts";
 import { explain } from "./explain.ts";
 import { planGroups } from "./groups.ts";
@@ -88,8 +88,8 @@ export interface CachePlan {
   readonly index: PrefixIndex | undefined;
   /** Which idle block goes first. */
   readonly evict: Eviction;
-  /** Cheapest first. */
-  readonly restore: readonly Restorer[];
+  /** Keeps hidden states; undefined: what is gone is computed from tokens. */
+  readonly restore: Restorer | undefined;
   /** Plugins' own before the backend's. */
   readonly transcode: readonly Transcoder[];
   /** Who runs, and who gives way. */
@@ -122,7 +122,11 @@ export interface PlanOptions {
   /** A sealed format without a kernel is a conflict, not a note. */
   readonly strict?: boolean;
   /** What weights take beside these groups; absent where the backend streams none. */
-  readonly weights?: (groups: readonly GroupPlan[]) => WeightSizes;
+  readonly weights?: (
+    groups: readonly GroupPlan[],
+    /** Layers before which hidden states are kept. */
+    boundaries: number,
+  ) => WeightSizes;
 }
 
 /** The part of a backend that plans look at. */
@@ -135,6 +139,7 @@ export type PlanBackend = Pick<
   | "rawFormat"
   | "blockBytes"
   | "openBlocks"
+  | "hidden"
   | "slab"
 >;
 
@@ -159,6 +164,8 @@ export async function compilePlan(
   const groups = planGroups(given, options);
   const tiers = planTiers(given);
   checkInputs(given, options.inputs ?? ["tokens"]);
+  const restore = given.one("restore", "", () => true);
+  if (restore !== undefined) checkRestorer(given, restore, options);
   const index = given.one("index", "", () => true);
   const evict = given.one("evict", "", () => true);
   const admission = given.one("admission", "", () => true);
@@ -166,7 +173,11 @@ export async function compilePlan(
   const sizes = options.weights;
   const weights = planWeights(
     given,
-    sizes === undefined ? undefined : () => sizes(groups.map((g) => g.plan)),
+    sizes === undefined ? undefined : () =>
+      sizes(
+        groups.map((g) => g.plan),
+        restore?.value.boundaries.length ?? 0,
+      ),
   );
   if (given.conflicts.length > 0) {
     await given.close().catch((e) => void (given.cause ??= e));
@@ -185,9 +196,7 @@ export async function compilePlan(
     tiers,
     index: index?.value,
     evict: evict?.value ?? lru(),
-    restore: given.of("restore").map((c) => c.value).sort((a, b) =>
-      a.cost - b.cost || (a.id < b.id ? -1 : 1)
-    ),
+    restore: restore?.value,
     transcode: [
       ...given.of("transcode").map((c) => c.value),
       ...backend.transcoders,
@@ -238,8 +247,37 @@ function rank(plugins: readonly string[], message: string): Conflict {
   return { code: "rank", slot: "tier", plugins, message };
 }
 
+/** A restorer has to name layers, and the backend to give what it keeps. */
+function checkRestorer(
+  given: Contributions,
+  { value: { id, boundaries }, plugin }: Contribution<"restore">,
+  { backend, model }: PlanOptions,
+): void {
+  const report = (code: Conflict["code"], why: string): void => {
+    const message = `restorer "${id}" of plugin "${plugin}" ${why}`;
+    given.conflicts.push({ code, slot: "restore", plugins: [plugin], message });
+  };
+  const layers = model.layers.length;
+  const wrong = boundaries.some((b, i) =>
+    !Number.isInteger(b) || b <= (boundaries[i - 1] ?? 0) || b >= layers
+  );
+  if (wrong) {
+    report(
+      "value",
+      `has boundaries ${boundaries.join(", ")}: layers from 1 to ${
+        layers - 1
+      } are wanted, ascending`,
+    );
+  } else if (boundaries.length > 0 && backend.hidden !== true) {
+    report(
+      "input",
+      `wants hidden states, which backend "${backend.id}" does not give: keep nothing but tokens, or use another backend`,
+    );
+  }
+}
+
 function checkInputs(given: Contributions, inputs: readonly Input[]): void {
-  for (const c of [...given.of("retention"), ...given.of("restore")]) {
+  for (const c of given.of("retention")) {
     for (const wanted of c.value.inputs ?? []) {
       if (inputs.includes(wanted)) continue;
       given.conflicts.push({

@@ -3,7 +3,7 @@
  *
  * A request that gives way is either swapped, its blocks moved to a tier below, or
  * dropped, its blocks computed again later; by default whichever takes less time,
- * by what both took of late.
+ * by what both took of late; where hidden states are kept, they count.
  *
  * @module
  */
@@ -34,10 +34,11 @@ export class Preemption {
     this.#running = running;
   }
 
-  /** Notes how long a step took. */
-  timed(rows: number, seconds: number): void {
+  /** Notes how long a step took, and whether it restored its rows. */
+  timed(rows: number, seconds: number, restores: boolean): void {
     if (rows < MANY_ROWS) return;
     const cache = this.#cache;
+    if (restores) return cache.timedRestore(rows, seconds);
     cache.rowSeconds += (seconds / rows - cache.rowSeconds) / 8;
   }
 
@@ -59,7 +60,7 @@ export class Preemption {
     const swap = s.losses >= MOST_LOSSES
       ? false
       : how === "auto"
-      ? this.#cache.swapSeconds(s.seq!) < s.computed * this.#cache.rowSeconds
+      ? this.#cache.swapSeconds(s.seq!) < this.#cache.againSeconds(s.seq!)
       : how === "swap";
     if (swap && this.#cache.swapOut(s.seq!)) this.swapped++;
     else this.#forget(s);
@@ -91,5 +92,6 @@ export class Preemption {
     s.seq = undefined;
     s.computed = 0;
     s.spilled = false;
+    s.restores = undefined;
   }
 }

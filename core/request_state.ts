@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Restorable } from "./checkpoints.ts";
 import type {
   Finished,
   FinishReason,
@@ -44,6 +45,8 @@ export class RequestState {
   promoted = false;
   /** Some of its blocks are in a tier, where steps read them. */
   spilled = false;
+  /** Where it can be restored next; undefined: nobody has looked, or it is over. */
+  restores: Restorable | undefined;
   /** How often tiers have lost blocks of it; in a row, without getting any further. */
   losses = 0;
   stalled = 0;

@@ -19,6 +19,7 @@ export class Step implements Reservation {
   readonly list: Sequence[] = [];
   rows = 0;
   seqs = 0;
+  restores = false;
   live = false;
   /** A batch says where its blocks are: they stay there until it is over. */
   pins = false;

@@ -22,7 +22,16 @@
  */
 import type { KVCache } from "./cache.ts";
 import type { Shortfall } from "./cache_types.ts";
-import { add, fits, measure, ordered, originOf, start } from "./admit.ts";
+import {
+  add,
+  fits,
+  measure,
+  MOST_LOSSES,
+  ordered,
+  originOf,
+  restorable,
+  start,
+} from "./admit.ts";
 import { Preemption } from "./preemption.ts";
 import { checkRequest, joinFamily } from "./request_checks.ts";
 import { insert, remove, RequestState } from "./request_state.ts";
@@ -41,6 +50,11 @@ import type { SeqId } from "./types.ts";
 export interface SchedulerOptions extends StepLimits {
   /** Where sequences live; its plan names the `admission`. */
   readonly cache: KVCache;
+  /**
+   * Most rows of a step that goes through layers part by part, where the backend can.
+   * Default: there is none.
+   */
+  readonly sweepRows?: number | undefined;
   /** Longest sequence, prompt and sampled tokens together. Default: no limit. */
   readonly maxLength?: number;
   /**
@@ -81,6 +95,7 @@ export class Scheduler {
   #steps = 0;
   #rows = 0;
   #recomputed = 0;
+  #restored = 0;
   #drafted = 0;
   #accepted = 0;
 
@@ -218,14 +233,16 @@ export class Scheduler {
     let chunk = this.#options.maxRows;
     let admits = true;
     let guesses = true;
+    let sweeps = true;
     for (;;) {
       if (admits) this.#admit();
       admits = false;
       const plan = this.#plan;
       this.#arrive(false);
-      plan.choose(this.#running, chunk, guesses);
+      this.#lookAhead();
+      plan.choose(this.#running, chunk, guesses, sweeps);
       if (plan.count === 0 && this.#arrive(true)) {
-        plan.choose(this.#running, chunk, guesses);
+        plan.choose(this.#running, chunk, guesses, sweeps);
       }
       if (plan.count === 0) {
         // All that run rest. They give way where somebody waits for their room.
@@ -235,14 +252,15 @@ export class Scheduler {
         admits = true;
         continue;
       }
-      const r = this.#cache.reserve(plan.entries, plan.count);
+      const r = this.#cache.reserve(plan.entries, plan.count, plan.restores);
       if (r.ok) {
         plan.reservation = r;
         this.#planned = true;
         this.#began = performance.now();
         return plan;
       }
-      if (plan.drafted > 0) guesses = false;
+      if (plan.sweeps) sweeps = false;
+      else if (plan.drafted > 0) guesses = false;
       else if (this.#running.length > 1) {
         this.#preemption.giveWay(this.#preemption.victim(), "auto");
       } else if (this.#preemption.forgetSwapped()) continue;
@@ -268,6 +286,20 @@ export class Scheduler {
       any ||= !s.coming;
     }
     return any;
+  }
+
+  /** Finds out what of the running requests can be restored from hidden states. */
+  #lookAhead(): void {
+    if (this.#cache.plan.restore === undefined) return;
+    for (const s of this.#running) {
+      if (s.spilled || s.losses >= MOST_LOSSES) s.restores = undefined;
+      else if (!s.decoding) {
+        const { start = 0, end = 0 } = s.restores ?? {};
+        // Where it begins, once more: there may have been time to forget it.
+        if (s.computed < end && s.computed !== start) continue;
+        s.restores = restorable(s, this.#cache);
+      }
+    }
   }
 
   /** Makes room for the only running request by moving some of it out of the way. */
@@ -313,7 +345,8 @@ export class Scheduler {
     this.#steps++;
     this.#rows += plan.rows;
     const took = (performance.now() - this.#began) / 1000;
-    this.#preemption.timed(plan.rows, took);
+    this.#preemption.timed(plan.rows, took, plan.restores);
+    mine.restored = plan.restores;
     this.#drafted += mine.drafted;
     for (let i = 0; i < plan.count; i++) this.#settle(i);
     this.#leave();
@@ -328,7 +361,9 @@ export class Scheduler {
     // The guesses that were right stand behind its tokens already.
     s.length += accepted;
     this.#accepted += accepted;
-    this.#recomputed += Math.max(0, Math.min(s.reached, s.computed) - e.start);
+    const again = Math.max(0, Math.min(s.reached, s.computed) - e.start);
+    if (plan.restores) this.#restored += s.computed - e.start;
+    else this.#recomputed += again;
     s.reached = Math.max(s.reached, s.computed);
     this.#cache.plan.admission.served?.(s.request, plan.kept[i]!);
     if (s.leaving === "aborted") this.#end(s, "aborted");
@@ -399,6 +434,7 @@ export class Scheduler {
       const at = s.seq === undefined ? undefined : lost.get(s.seq);
       if (at === undefined) continue;
       s.losses++;
+      s.restores = undefined;
       // A tier that is gone has lost the first block too.
       const weight = at === 0 ? MOST_STALLED / 16 : 1;
       s.stalled = s.reached > s.lostAt ? 0 : s.stalled + weight;
@@ -419,6 +455,7 @@ export class Scheduler {
       steps: this.#steps,
       rows: this.#rows,
       recomputed: this.#recomputed,
+      restored: this.#restored,
       drafted: this.#drafted,
       accepted: this.#accepted,
     };
@@ -448,15 +485,16 @@ export class Scheduler {
   }
 
   #admitSome(): void {
-    const { maxRows } = this.#options;
+    const { maxRows, sweepRows = maxRows } = this.#options;
+    const most = Math.max(maxRows, sweepRows);
     const load = measure(this.#running, this.#cache);
-    if (load.rows >= maxRows) return;
+    if (load.rows >= most) return;
     if (this.#running.length >= this.#most) return;
     const watermark = (this.#options.watermark ?? WATERMARK) *
       this.#cache.budgetBytes;
     for (const s of this.#order()) {
       if (this.#running.length >= this.#most) return;
-      if (load.rows >= maxRows) return;
+      if (load.rows >= most) return;
       const first = this.#running.length === 0;
       s.bytes = this.#cache.peakBytes(s.length, maxRows, "blocks");
       const from = originOf(s, this.#cache);

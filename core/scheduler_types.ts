@@ -73,6 +73,14 @@ export interface StepPlan {
   readonly rows: number;
   /** Rows whose logits are wanted, in all. */
   readonly wanted: number;
+  /** Its rows are restored from hidden states; no logits come of it. */
+  readonly restores: boolean;
+  /**
+   * It has more rows than a batch, to be run part by part through a few layers at a
+   * time. Parts begin at multiples of `maxRows`, and an entry's `wantedAt` counts within
+   * the part of its last row.
+   */
+  readonly sweeps: boolean;
   /** Entries in use: `entries[0 .. count)`, in the order of their rows. */
   readonly count: number;
   /** Longer than `count` at times. */
@@ -139,6 +147,8 @@ export interface SchedulerStat {
   readonly rows: number;
   /** Positions that were computed before and are computed again after a preemption. */
   readonly recomputed: number;
+  /** Positions restored from hidden states instead. */
+  readonly restored: number;
   /** Tokens guessed. */
   readonly drafted: number;
   /** Of these, how many were right. */

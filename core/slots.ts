@@ -251,32 +251,39 @@ export interface Eviction {
   victims(): Iterable<BlockId>;
 }
 
-/** A span of K and V that no tier holds any more. */
-export interface Lost {
-  /** Tokens from the start of the sequence to the end of the block. */
-  readonly tokens: readonly number[];
-  /** Positions of the block. */
-  readonly range: TokenRange;
-  /** Layers of the block. */
-  readonly layers: readonly number[];
-}
-
-/** Rebuilds lost blocks. Rule: first that succeeds, by cost. */
+/**
+ * Keeps hidden states, from which K and V are computed again where they are gone. Rule:
+ * one.
+ *
+ * The executor hands it the rows of a block once that is full, and asks for them when
+ * somebody needs the block's K and V: the layers between two boundaries are computed
+ * from the rows before the first of them, so more boundaries are more bytes and less
+ * time.
+ */
 export interface Restorer {
-  /** Names the restorer in plans and errors. */
+  /** Names the restorer in plans and in the ledger. */
   readonly id: string;
-  /** Seconds a block takes, about; the least is tried first. */
-  readonly cost: number;
-  /** What `keep()` is to be given. */
-  readonly inputs?: readonly Input[];
-  /** Called when a block is sealed, so that a checkpoint can be kept. */
-  keep?(at: Lost, input: ReadonlyMap<Input, Float32Array>): void;
-  /** Writes the block to `raw` (see `rawFloats`); false when it cannot. */
-  restore(
-    at: Lost,
-    shape: BlockShape,
-    raw: Float32Array,
-  ): MaybePromise<boolean>;
+  /**
+   * Layers before which it wants hidden states, ascending, 1 or more. None: K and V
+   * are computed from tokens.
+   */
+  readonly boundaries: readonly number[];
+  /** Bytes it holds now. */
+  readonly used: number;
+  /** Most bytes it holds. */
+  readonly capacity: number;
+  /**
+   * Keeps rows, [boundary][token][value]; they are its own from now on. It makes room
+   * by forgetting others, and may forget these. A key that it has is left as it is.
+   */
+  keep(key: string, rows: Float32Array): void;
+  /** Whether it has what was kept for a key; somebody may want that soon. */
+  has(key: string): boolean;
+  /**
+   * What was kept, for reading, until the next call of `keep()`; undefined where it is
+   * not there, or not whole any more.
+   */
+  get(key: string): Float32Array | undefined;
 }
 
 /**
@@ -372,7 +379,7 @@ export interface Slots {
   index: PrefixIndex;
   /** Which idle block to lose. */
   evict: Eviction;
-  /** Rebuilding lost blocks. */
+  /** Keeping hidden states. */
   restore: Restorer;
   /** Guessing tokens. */
   draft: Drafter;
@@ -401,7 +408,7 @@ const rules = new Map<string, SlotRule>([
   ["tier", "chain"],
   ["index", "one"],
   ["evict", "one"],
-  ["restore", "first"],
+  ["restore", "one"],
   ["draft", "one"],
   ["weights", "one"],
   ["kernel", "best"],

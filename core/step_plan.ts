@@ -4,7 +4,7 @@
  * @module
  */
 import type { StepBatch } from "./backend.ts";
-import type { Reservation } from "./cache_types.ts";
+import type { Reservation, StepPart } from "./cache_types.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest, StepEntry, StepPlan } from "./scheduler_types.ts";
 import type { Drafter } from "./slots.ts";
@@ -19,6 +19,8 @@ export interface StepLimits {
   readonly maxSeqs: number;
   /** Most rows with logits in a step. */
   readonly maxWanted: number;
+  /** See `SchedulerOptions`. */
+  readonly sweepRows?: number | undefined;
   /** Guesses from this on are none. Default: no limit. */
   readonly vocab?: number;
 }
@@ -50,6 +52,10 @@ export class Plan implements StepPlan {
   reservation!: Reservation;
   rows = 0;
   wanted = 0;
+  restores = false;
+  sweeps = false;
+  /** The last step that was done restored rows: others come first now. */
+  restored = false;
   count = 0;
   readonly entries: Entry[] = [];
   readonly sampled: Int32Array;
@@ -85,14 +91,16 @@ export class Plan implements StepPlan {
   /**
    * Takes rows for running requests: one for each that decodes, then guesses
    * behind them, then prompts up to `chunk` rows each. `guesses`: whether there
-   * may be any. Requests whose blocks are on their way are left out.
+   * may be any. Requests whose blocks are on their way are left out. Rows to be
+   * restored have steps of their own, in turn with others. `sweeps`: a step may go
+   * through layers part by part.
    */
   choose(
     running: readonly RequestState[],
     chunk: number,
     guesses: boolean,
+    sweeps = false,
   ): void {
-    const { maxRows, maxSeqs, maxWanted } = this.#limits;
     this.rows = 0;
     this.wanted = 0;
     this.count = 0;
@@ -102,9 +110,62 @@ export class Plan implements StepPlan {
     this.stops.fill(0);
     this.accepted.fill(0);
     this.holds.fill(0);
-    let decoding = 0, prompts = 0;
+    this.restores = !this.restored && this.#restore(running, chunk);
+    if (this.restores) return;
+    this.sweeps = sweeps && this.#canSweep(running, chunk);
+    if (this.sweeps) return this.#sweep(running);
+    this.#compute(running, chunk, guesses);
+    this.restores = this.count === 0 && this.#restore(running, chunk);
+  }
+
+  /** Whether there is nothing to do but prompts, and more of them than a batch holds. */
+  #canSweep(running: readonly RequestState[], chunk: number): boolean {
+    const { maxRows, sweepRows = 0 } = this.#limits;
+    if (sweepRows <= maxRows || chunk < maxRows) return false;
+    if (this.#stepTokens.length > 0) return false;
+    let rows = 0;
     for (const s of running) {
       if (s.coming) continue;
+      const { logits = "last" } = s.request;
+      if (s.decoding || s.spilled || logits !== "last") return false;
+      rows += s.length - s.computed;
+    }
+    return rows > maxRows;
+  }
+
+  #sweep(running: readonly RequestState[]): void {
+    const { maxRows, sweepRows = maxRows } = this.#limits;
+    let part = 0, wanted = 0;
+    for (const s of running) {
+      if (s.coming || !this.#add(s, sweepRows, 0, sweepRows)) continue;
+      const e = this.entries[this.count - 1]!;
+      const of = Math.floor((e.row + e.rows - 1) / maxRows);
+      if (of > part) wanted = 0;
+      part = of;
+      e.wantedAt = wanted;
+      wanted += e.wanted;
+    }
+    // What others wait for may have left less than that.
+    this.sweeps = this.rows > maxRows;
+  }
+
+  /** Rows of those that can be restored; whether there are any. */
+  #restore(running: readonly RequestState[], chunk: number): boolean {
+    for (const s of running) {
+      if (isRestoring(s) && !s.coming) this.#add(s, chunk, 0);
+    }
+    return this.count > 0;
+  }
+
+  #compute(
+    running: readonly RequestState[],
+    chunk: number,
+    guesses: boolean,
+  ): void {
+    const { maxRows, maxSeqs, maxWanted } = this.#limits;
+    let decoding = 0, prompts = 0;
+    for (const s of running) {
+      if (s.coming || isRestoring(s)) continue;
       if (s.decoding) decoding++;
       else if (!s.held) prompts++;
     }
@@ -121,7 +182,7 @@ export class Plan implements StepPlan {
       this.#add(s, 1 + drafts, drafts);
     }
     for (const s of running) {
-      if (!s.decoding && !s.coming) this.#add(s, chunk, 0);
+      if (!s.decoding && !s.coming && !isRestoring(s)) this.#add(s, chunk, 0);
     }
   }
 
@@ -153,9 +214,15 @@ export class Plan implements StepPlan {
     return rows;
   }
 
-  #add(s: RequestState, chunk: number, drafts: number): void {
-    const { maxRows, maxSeqs, maxWanted } = this.#limits;
-    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return;
+  /** Whether there was room for rows of a request, of which it has some to compute. */
+  #add(
+    s: RequestState,
+    chunk: number,
+    drafts: number,
+    maxRows: number = this.#limits.maxRows,
+  ): boolean {
+    const { maxSeqs, maxWanted } = this.#limits;
+    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return false;
     const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
     let rows = Math.min(
@@ -163,6 +230,7 @@ export class Plan implements StepPlan {
       chunk,
       s.length + drafts - s.computed,
       stepEnd(s.computed, this.#stepTokens) - s.computed,
+      turnEnd(s) - s.computed,
     );
     if (s.computed < s.forkAt) rows = Math.min(rows, s.forkAt - s.computed);
     const first = Math.max(s.computed, firstWanted(s.request));
@@ -171,7 +239,7 @@ export class Plan implements StepPlan {
     if (every) {
       rows = Math.min(rows, prompt - s.computed, first - s.computed + left);
     } else if (left === 0 && s.computed + rows === s.length) rows--;
-    if (rows < 1) return;
+    if (rows < 1) return false;
     const whole = s.computed + rows === s.length + drafts;
     const e = this.entries[this.count] ??= new Entry();
     if (s.spilled) this.#spilled = true;
@@ -197,7 +265,20 @@ export class Plan implements StepPlan {
     this.count++;
     this.rows += rows;
     this.wanted += e.wanted;
+    return true;
   }
+}
+
+/** Whether the next rows of a request are there as hidden states. */
+function isRestoring({ restores, computed }: RequestState): boolean {
+  return restores !== undefined && computed >= restores.start &&
+    computed < restores.end;
+}
+
+/** Where rows that are computed give way to such that are restored, or the other way. */
+function turnEnd({ restores, computed }: RequestState): number {
+  if (restores === undefined || computed >= restores.end) return Infinity;
+  return computed < restores.start ? restores.start : restores.end;
 }
 
 /** First position of a prompt whose logits are wanted beside the last's. */
@@ -205,8 +286,12 @@ function firstWanted({ logits = "last" }: GenRequest): number {
   return logits === "last" ? Infinity : logits === "all" ? 0 : logits;
 }
 
-/** Writes the rows whose logits a plan wants into the batch. */
-export function fillWanted(plan: StepPlan, batch: StepBatch): void {
+/** Writes the rows whose logits a plan wants into the batch, those of a part of it. */
+export function fillWanted(
+  plan: StepPlan,
+  batch: StepBatch,
+  { from, to }: StepPart = { from: 0, to: Infinity },
+): void {
   if (plan.wanted > batch.wantedRows.length) {
     throw new RangeError(
       `Cannot fill a batch with ${plan.wanted} wanted rows: it has room for ${batch.wantedRows.length}`,
@@ -216,7 +301,8 @@ export function fillWanted(plan: StepPlan, batch: StepBatch): void {
   for (let i = 0; i < plan.count; i++) {
     const e = plan.entries[i]!;
     for (let r = e.rows - e.wanted; r < e.rows; r++) {
-      batch.wantedRows[at++] = e.row + r;
+      const row = e.row + r;
+      if (row >= from && row < to) batch.wantedRows[at++] = row - from;
     }
   }
   batch.wanted = at;

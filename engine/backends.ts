@@ -23,8 +23,14 @@ const CHUNKS = [256, 512, 1024];
 export interface BackendOffer {
   /** What plans look at. */
   readonly formats: PlanBackend;
-  /** What weights take beside these groups; absent where none can be streamed. */
-  readonly weights?: (groups: readonly GroupPlan[]) => WeightSizes;
+  /**
+   * What weights take beside these groups, and hidden states before so many layers;
+   * absent where none can be streamed.
+   */
+  readonly weights?: (
+    groups: readonly GroupPlan[],
+    boundaries: number,
+  ) => WeightSizes;
   /**
    * Makes it, weights and all. `whileLoading` runs while workers read them, or not
    * at all.
@@ -87,9 +93,9 @@ export async function offerBackend(
   const what = file.path.slice(file.path.lastIndexOf("/") + 1);
   return {
     formats: wasmFormats(exact, wasmLimits(wasm)),
-    weights: (groups) => {
+    weights: (groups, boundaries) => {
       const stride = tableStride(groups, context);
-      const sized = { ...wasm, groups, tableStride: stride };
+      const sized = { ...wasm, groups, tableStride: stride, boundaries };
       const sizes = weightSizes(sized, chunks);
       return { ...sizes, ...kvBytes(groups, sizes.budget, context, rows) };
     },

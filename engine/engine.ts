@@ -118,6 +118,7 @@ export class Engine implements AsyncDisposable {
       parts.scheduler,
       parts.check ? () => this.check() : undefined,
     );
+    this.#ledger.register(() => this.#loop.sweeps.lines());
   }
 
   /**

@@ -14,6 +14,7 @@ import { Engine } from "./engine.ts";
 import { checkLoadOptions } from "./load_options.ts";
 import type { LoadOptions } from "./options.ts";
 import { pluginsFor } from "./plugins.ts";
+import { sweepRows } from "./sweep.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 
 /**
@@ -77,6 +78,7 @@ export async function load(
       plan.groups,
       tableStride(plan.groups, context),
       plan.tiers.some((t) => t.slice !== undefined),
+      plan.restore?.boundaries,
     );
     const { capacity, used } = backend.memory.stat();
     const cache = createCache({
@@ -93,6 +95,9 @@ export async function load(
       maxRows: rows,
       maxSeqs: seqs,
       maxWanted: wanted,
+      sweepRows: plan.restore?.boundaries.length
+        ? undefined
+        : sweepRows(backend),
       maxLength: context,
       vocab: spec.vocab,
     });

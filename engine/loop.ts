@@ -14,6 +14,7 @@ import type {
 import { fillWanted } from "../core/step_plan.ts";
 import { LostBlocks } from "../core/swap.ts";
 import type { Ended, Job } from "./job.ts";
+import { Sweeps } from "./sweep.ts";
 
 /** Called after every step, with the books settled. */
 export type AfterStep = () => void;
@@ -33,6 +34,8 @@ export class Loop {
   readonly #scheduler: Scheduler;
   readonly #jobs = new Map<string, Running>();
   readonly #afterStep: AfterStep | undefined;
+  /** Steps of more rows than a batch. */
+  readonly sweeps: Sweeps;
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
 
@@ -45,6 +48,7 @@ export class Loop {
     this.#backend = backend;
     this.#cache = cache;
     this.#scheduler = scheduler;
+    this.sweeps = new Sweeps(backend, cache);
     this.#afterStep = afterStep;
   }
 
@@ -133,9 +137,7 @@ export class Loop {
     try {
       const loading = this.#cache.load(plan.reservation);
       if (loading !== undefined) await loading;
-      this.#fill(plan);
-      const result = await this.#backend.run();
-      for (let i = 0; i < plan.count; i++) this.#give(plan, i, result);
+      await this.#execute(plan);
     } catch (error) {
       if (error instanceof LostBlocks) {
         this.#report(this.#scheduler.lose(plan, error.lost));
@@ -149,6 +151,17 @@ export class Loop {
       if (plan.holds[i] === 1) this.#settle(plan.entries[i]!.request.id);
     }
     this.#report(this.#scheduler.ended());
+  }
+
+  async #execute(plan: StepPlan): Promise<void> {
+    if (plan.sweeps) {
+      const give = (i: number, result: StepResult): void =>
+        this.#give(plan, i, result);
+      return this.sweeps.run(plan, this.#top(plan), give);
+    }
+    this.#fill(plan);
+    const result = await this.#backend.run();
+    for (let i = 0; i < plan.count; i++) this.#give(plan, i, result);
   }
 
   /** Gives the i-th entry's rows to its job, and takes its tokens. */
@@ -197,6 +210,11 @@ export class Loop {
     const { batch } = this.#backend;
     this.#cache.fill(plan.reservation, batch);
     fillWanted(plan, batch);
+    batch.top = this.#top(plan);
+  }
+
+  /** How many of the largest logits the jobs of a step want. */
+  #top(plan: StepPlan): number {
     let top = 0;
     for (let i = 0; i < plan.count; i++) {
       const { request, samples } = plan.entries[i]!;
@@ -204,7 +222,7 @@ export class Loop {
         top = Math.max(top, this.#jobs.get(request.id)?.job.top ?? 0);
       }
     }
-    batch.top = top;
+    return top;
   }
 
   #report(ended: readonly Finished[]): void {

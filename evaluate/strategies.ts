@@ -20,6 +20,7 @@ import {
   USAGE,
 } from "./strategies/options.ts";
 import { markdown, percent, type Report } from "./strategies/report.ts";
+import { checkpointReport } from "./strategies/checkpoint.ts";
 import { contextReport } from "./strategies/context.ts";
 import { kvReport } from "./strategies/kv.ts";
 import { prefixReport } from "./strategies/prefix.ts";
@@ -44,6 +45,7 @@ const RUN: Readonly<Record<StrategyName, RunStrategy>> = {
   kv: kvReport,
   sharing: sharingReport,
   tiers: tiersReport,
+  checkpoint: checkpointReport,
   context: contextReport,
   speculation: speculationReport,
   waste: wasteReport,

@@ -12,6 +12,7 @@ import { fakePlan, layoutPlugin } from "../core/testing/fake_plan.ts";
 import { memoryTier, tierPlugin } from "../core/testing/memory_tier.ts";
 import { runScenario, type Scenario } from "../core/testing/scenario.ts";
 import { observerPlugin, ToyDrafter } from "../core/testing/toys.ts";
+import { checkpointing } from "./checkpointing.ts";
 import { contiguous } from "./contiguous.ts";
 import { fairShare } from "./fair_share.ts";
 import { pagedAttention } from "./paged_attention.ts";
@@ -113,6 +114,16 @@ const DIMENSIONS: Readonly<Record<string, Readonly<Record<string, Choice>>>> = {
     "fused on one": codec({ id: "fused", lossy: true }, (l) => l.layer === 1),
     "rounded": codec({ id: "rounded", lossy: true }),
     "rounded, 1 kept": codec({ id: "rounded", lossy: true, keepFirst: 1 }),
+  },
+  checkpoints: {
+    "none": {},
+    "tokens": { plugins: () => [checkpointing({ every: "tokens" })] },
+    "every layer": {
+      plugins: () => [checkpointing({ every: 1, bytes: 1 << 16 })],
+    },
+    "every other, few": {
+      plugins: () => [checkpointing({ every: 2, bytes: 900 })],
+    },
   },
   tiers: {
     "none": {},

@@ -19,6 +19,7 @@ import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel, Transcoder } from "../core/slots.ts";
 import type { BlockShape } from "../core/types.ts";
 import type { WeightPlan } from "../core/weight_plan.ts";
+import { edgesOf, LayerParts, partWordBytes } from "./boundaries.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
 import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
@@ -159,6 +160,7 @@ export class WasmBackend implements Backend {
   readonly kernels: readonly AttendKernel[];
   readonly transcoders: readonly Transcoder[] = [];
   readonly rawFormat: string;
+  readonly hidden = true;
   readonly openBlocks: OpenBlocks;
   readonly build: KernelBuild;
   readonly threads: number;
@@ -170,6 +172,7 @@ export class WasmBackend implements Backend {
   #stream: BlockStream | undefined;
   #places: Places | undefined;
   #program = 0;
+  #layers: LayerParts | undefined;
   #records: Int32Array = new Int32Array(0);
   #words: Int32Array = new Int32Array(0);
   #tiles: Int32Array = new Int32Array(0);
@@ -211,6 +214,7 @@ export class WasmBackend implements Backend {
     groups: readonly BoundGroup[],
     tableStride: number,
     streams = false,
+    boundaries: readonly number[] = [],
   ): void {
     if (this.#batch !== undefined) {
       throw new TypeError("Cannot bind the backend twice");
@@ -218,7 +222,12 @@ export class WasmBackend implements Backend {
     const { spec } = this.#options;
     checkGroups(spec, groups);
     const parts = { ...this.#parts, spec };
-    const places = takePlaces(parts, groups, tableStride);
+    const places = takePlaces(
+      parts,
+      groups,
+      tableStride,
+      boundaries.length,
+    );
     const ropes = takeRopes(parts, parts.weights, this.#options.context);
     this.#words = this.memory.i32(places.rows, 6);
     this.#tiles = this.memory.i32(places.tiles, parts.extent.rows * 2);
@@ -233,7 +242,10 @@ export class WasmBackend implements Backend {
       ? placeRing(parts, groups, ({ shape }) => this.blockBytes(shape))
       : undefined;
     if (ring !== undefined) this.#stream = new BlockStream(ring);
-    const records = compileProgram({
+    const layers = spec.layers.length;
+    const streamed = this.#parts.weights.ring?.layers ?? [];
+    const edges = edgesOf(streamed.map((l) => l.layer), layers);
+    const { records, targets } = compileProgram({
       base,
       spec,
       weights: this.#parts.weights,
@@ -246,12 +258,22 @@ export class WasmBackend implements Backend {
       most: TOP,
       streams: ring?.layers,
       ringWords: this.#parts.ringWords,
+      boundaries,
+      edges,
     });
+    const words = this.memory.i32(places.parts, partWordBytes(layers) / 4);
+    this.#layers = new LayerParts(words, targets, layers);
     this.#records = this.memory.i32(base, records.bytes / 4);
     records.write(this.#records);
     this.#program = base;
     this.#places = places;
-    this.#batch = this.#makeBatch(places, groups.length, tableStride);
+    this.#batch = this.#makeBatch(
+      places,
+      groups.length,
+      tableStride,
+      boundaries,
+      edges,
+    );
   }
 
   /** Address of the step program, for profiles. */
@@ -293,6 +315,9 @@ export class WasmBackend implements Backend {
     words[3] = this.#cutTiles(batch);
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
     words[5] = batch.seals;
+    // What reads blocks from elsewhere counts on every layer to do so.
+    const ends = batch.wanted === 0 && !batch.stream?.segments;
+    this.#layers!.prepare(batch.hidden, batch.sweep, ends);
     this.#stream?.prepare();
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
@@ -319,8 +344,14 @@ export class WasmBackend implements Backend {
     return n / 2;
   }
 
-  #makeBatch(at: Places, groups: number, tableStride: number): StepBatch {
-    const { memory, limits } = this;
+  #makeBatch(
+    at: Places,
+    groups: number,
+    tableStride: number,
+    boundaries: readonly number[],
+    edges: readonly number[],
+  ): StepBatch {
+    const { memory, limits } = this, width = this.#options.spec.hidden;
     const { wanted, vocab } = this.#parts.extent;
     // The memory may hold what loading left behind.
     const rows = (p: number): Int32Array => memory.i32(p, limits.rows).fill(0);
@@ -352,6 +383,20 @@ export class WasmBackend implements Backend {
       wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,
       stream: this.#stream?.batch,
+      hidden: boundaries.length === 0 ? undefined : {
+        boundaries,
+        width,
+        mode: "none",
+        rows: at.kept.map((p) => memory.f32(p, limits.rows * width)),
+      },
+      sweep: edges.length === 0 ? undefined : {
+        edges,
+        width,
+        from: 0,
+        to: this.#options.spec.layers.length,
+        stays: false,
+        rows: memory.f32(at.x, limits.rows * width),
+      },
     };
   }
 

@@ -46,6 +46,7 @@ export function wasmFormats(
     rawFormat,
     kernels: [attendKernel(rawFormat), sealedKernel(rawFormat)],
     transcoders: [],
+    hidden: true,
     openBlocks: { read: noMemory, write: noMemory },
     slab: ({ tokens, headDim, layers, kvHeads }) => {
       const piece = tokens * headDim * size, parts = layers * kvHeads * 2;

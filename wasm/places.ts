@@ -6,6 +6,7 @@
 import type { BackendLimits, BoundGroup } from "../core/backend.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { fillAngles, FINE, frequencies } from "./angles.ts";
+import { partWordBytes } from "./boundaries.ts";
 import type { Weights } from "./load.ts";
 import type { WasmMemory } from "./memory.ts";
 import { type Places, ropeKey, type RopePlace } from "./program.ts";
@@ -26,11 +27,12 @@ export interface PlaceParts {
   readonly threads: number;
 }
 
-/** Takes the places of a step's arrays and activations. */
+/** Takes the places of a step's arrays and activations, and of rows at `boundaries`. */
 export function takePlaces(
   parts: Omit<PlaceParts, "memory">,
   groups: readonly BoundGroup[],
   tableStride: number,
+  boundaries = 0,
 ): Places {
   const { spec, space, limits, extent, scratch, threads } = parts;
   const work = (what: string, bytes: number): number =>
@@ -67,6 +69,11 @@ export function takePlaces(
     tileCount: words + 12,
     spread: words + 16,
     seals: words + 20,
+    parts: work("batch", partWordBytes(spec.layers.length)),
+    kept: Array.from(
+      { length: boundaries },
+      () => act("rows at boundaries", rows * spec.hidden * 4),
+    ),
     x: act("residual stream", rows * spec.hidden * 4),
     qkv: act("q, k and v", rows * extent.qkv * 4),
     heads: act("attention output", rows * extent.heads * 4),

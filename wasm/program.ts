@@ -7,6 +7,7 @@
 import type { BoundGroup, SlabLayout } from "../core/backend.ts";
 import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
+import { layerWord, noTargets, startWord, type Targets } from "./boundaries.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
 import { releaseFields, waitFields } from "./ring.ts";
 import { SEALED_BYTES } from "./sealed.ts";
@@ -37,6 +38,10 @@ export interface Places {
   readonly top: number;
   readonly tileCount: number;
   readonly spread: number;
+  /** Words of boundaries.ts. */
+  readonly parts: number;
+  /** Rows at each boundary: [row][hidden] f32. */
+  readonly kept: readonly number[];
   readonly x: number;
   readonly qkv: number;
   readonly heads: number;
@@ -82,6 +87,16 @@ export interface ProgramOptions {
   readonly streams?: readonly number[] | undefined;
   /** Address of the ring's words, where layers are streamed. */
   readonly ringWords: number;
+  /** Layers before which rows may be kept or given. Default: none. */
+  readonly boundaries?: readonly number[] | undefined;
+  /** Layers at which a step may begin or end. Default: none. */
+  readonly edges?: readonly number[] | undefined;
+}
+
+/** A step program, and where steps may go on in it. */
+export interface Program {
+  readonly records: Records;
+  readonly targets: Targets;
 }
 
 /** Same turn for the same position? */
@@ -90,9 +105,11 @@ export function ropeKey(rope: RopeSpec): string {
 }
 
 /** Writes the whole forward pass. */
-export function compileProgram(options: ProgramOptions): Records {
+export function compileProgram(options: ProgramOptions): Program {
   const { spec, weights, places: at, ropes, extent } = options;
-  const out = new Records();
+  const { boundaries = [], edges = [] } = options;
+  const out = new Records(), targets = noTargets();
+  const here = (): number => options.base + out.length * RECORD_BYTES;
   const hidden = spec.hidden * 4;
   const matrix = (name: string): Matrix => weights.matrices.get(name)!;
   const vector = (name: string | undefined): number =>
@@ -141,13 +158,6 @@ export function compileProgram(options: ProgramOptions): Records {
     );
   };
 
-  const embedding = matrix(spec.embedding);
-  out.add(
-    KIND.embed,
-    0,
-    ...[embedding.w, embedding.layout.kind, spec.hidden],
-    ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
-  );
   for (const place of ropes) {
     const { rope, coarse, fine, turns } = place;
     const record = out.add(
@@ -157,6 +167,15 @@ export function compileProgram(options: ProgramOptions): Records {
     );
     place.angles = options.base + record * RECORD_BYTES;
   }
+  // Where a step begins at a later layer, the first norm's barrier is for the angles.
+  out.add(KIND.leap, 0, startWord(at.parts, spec.layers.length));
+  const embedding = matrix(spec.embedding);
+  out.add(
+    KIND.embed,
+    0,
+    ...[embedding.w, embedding.layout.kind, spec.hidden],
+    ...[at.tokens, at.x, hidden, f32(spec.embeddingScale), at.rows],
+  );
   out.barrier();
 
   // A layer ends by leaving what it adds to x; the next norm adds it.
@@ -170,6 +189,20 @@ export function compileProgram(options: ProgramOptions): Records {
       at.first,
       at.rows,
       ...[vector(weight), eps, pending, after, 0],
+    );
+    out.barrier();
+    pending = 0;
+  };
+  /** What the last product left is added to x now. */
+  const settle = (): void => {
+    if (pending === 0) return;
+    row(
+      KIND.norm,
+      0,
+      ...[at.x, hidden, spec.hidden] as const,
+      at.first,
+      at.rows,
+      ...[0, f32(spec.normEps), pending, after, 0],
     );
     out.barrier();
     pending = 0;
@@ -194,13 +227,32 @@ export function compileProgram(options: ProgramOptions): Records {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
+    const leap = (word: "query" | "rest" | "stop"): void =>
+      void out.add(KIND.leap, 0, layerWord(at.parts, index, word));
+    if (edges.includes(index)) leap("stop");
+    const slot = boundaries.indexOf(index);
+    if (slot >= 0) {
+      const word = layerWord(at.parts, index, "action");
+      const rows = [at.x, at.kept[slot]!, hidden, at.rows];
+      out.add(KIND.boundary, 0, word, ...rows);
+    }
+    targets.first.push(here());
     const release = awaited(options, out, index);
     norm(t.attnNorm, wants(t.q, t.k, t.v));
+    leap("query");
     product(t.q, at.first, at.qkv, stride, at.rows);
+    targets.query.push(here());
     product(t.k, at.first, at.qkv + q, stride, at.rows);
     product(t.v, at.first, at.qkv + q + kv, stride, at.rows);
     out.barrier();
-    const attend = attention(options, out, layer, index, vector);
+    const attend = attention(
+      options,
+      out,
+      layer,
+      index,
+      vector,
+      () => leap("rest"),
+    );
     row(
       KIND.merge,
       wants(t.attnOut),
@@ -226,20 +278,12 @@ export function compileProgram(options: ProgramOptions): Records {
     );
     out.barrier();
     addTo(t.down, at.second, t.postFfnNorm);
-    release();
+    if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
+    targets.rest.push(here());
+    targets.hold.push(release() ? here() : 0);
   });
 
-  if (pending !== 0) {
-    row(
-      KIND.norm,
-      0,
-      ...[at.x, hidden, spec.hidden] as const,
-      at.first,
-      at.rows,
-      ...[0, f32(spec.normEps), pending, after, 0],
-    );
-    out.barrier();
-  }
+  settle();
   row(
     KIND.norm,
     wants(spec.output),
@@ -256,33 +300,43 @@ export function compileProgram(options: ProgramOptions): Records {
   out.add(KIND.top, 0, ...top, at.topIds, at.topValues, at.wanted);
   out.barrier();
   out.add(KIND.topMerge, 0, ...top, at.topIds, at.topValues, at.wanted);
-  return out;
+  targets.end = here();
+  return { records: out, targets };
 }
 
-/** Waits for a layer, if it is streamed; the result gives its slot back. */
+/**
+ * Waits for a layer, if it is streamed; the result gives its slot back and says whether
+ * it has one.
+ */
 function awaited(
-  { base, weights: { ring }, ringWords }: ProgramOptions,
+  { base, weights: { ring }, ringWords, places }: ProgramOptions,
   out: Records,
   layer: number,
-): () => void {
+): () => boolean {
   const k = ring?.layers.findIndex((l) => l.layer === layer) ?? -1;
-  if (ring === undefined || k < 0) return () => {};
+  if (ring === undefined || k < 0) return () => false;
   const first = out.add(KIND.wait, 0, ...waitFields(ring, ringWords, k));
   return () => {
+    out.add(KIND.leap, 0, layerWord(places.parts, layer, "hold"));
     const wait = base + first * RECORD_BYTES;
     const end = base + out.length * RECORD_BYTES;
     const fields = releaseFields(ring, ringWords, { wait, end }, RECORD_BYTES);
     out.add(KIND.release, 0, ...fields);
+    return true;
   };
 }
 
-/** Turn, append and attend of one layer; returns where the attend record will lie. */
+/**
+ * Turn, append and attend of one layer; returns where the attend record will lie.
+ * `stored`: called where K and V are.
+ */
 function attention(
   options: ProgramOptions,
   out: Records,
   layer: LayerSpec,
   index: number,
   vector: (name: string | undefined) => number,
+  stored: () => void,
 ): number {
   const { spec, places: at, ropes, extent, groups, size } = options;
   const { qHeads, kvHeads, headDim, rope, tensors: t } = layer;
@@ -321,6 +375,7 @@ function attention(
     );
     out.barrier();
   }
+  stored();
   const record = out.add(
     KIND.attend,
     pairs,
@@ -338,5 +393,5 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 19 + 32) * RECORD_BYTES;
+  return (spec.layers.length * 25 + 33) * RECORD_BYTES;
 }

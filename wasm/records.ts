@@ -29,6 +29,8 @@ export const KIND = {
   seal: 11,
   wait: 12,
   release: 13,
+  leap: 14,
+  boundary: 15,
   product: 16,
 } as const;
 

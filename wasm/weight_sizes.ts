@@ -27,6 +27,8 @@ export interface SizeOptions extends LimitOptions {
   /** Its groups and tables, as `bind()` will get them. */
   readonly groups: readonly BoundGroup[];
   readonly tableStride: number;
+  /** Layers before which hidden states are wanted. Default 0. */
+  readonly boundaries?: number;
 }
 
 /** The sizes of a backend whose steps have up to each of `rows` rows; none of K and V. */
@@ -58,7 +60,7 @@ function stepBytes(options: SizeOptions, rows: number): number {
     void space.take("workspace", "other", bytes);
   work(CONTROL_BYTES);
   work(extent.scratch * threads);
-  takePlaces(parts, groups, tableStride);
+  takePlaces(parts, groups, tableStride, options.boundaries);
   placeRopes(parts, context);
   work(programBytes(spec));
   for (const { fused, layers } of groups) {

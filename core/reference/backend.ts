@@ -83,6 +83,7 @@ export function referenceBytes(
 class Reference implements Backend {
   readonly id = "reference";
   readonly rawFormat = "f32";
+  readonly hidden = true;
   readonly kernels: readonly AttendKernel[] = [attendRaw];
   readonly transcoders: readonly Transcoder[] = [];
   readonly limits: BackendLimits;
@@ -130,14 +131,25 @@ class Reference implements Backend {
     return rawFloats(shape) * Float32Array.BYTES_PER_ELEMENT;
   }
 
-  bind(groups: readonly BoundGroup[], tableStride: number): void {
+  bind(
+    groups: readonly BoundGroup[],
+    tableStride: number,
+    _streams?: boolean,
+    boundaries?: readonly number[],
+  ): void {
     if (this.#batch !== undefined) {
       throw new TypeError("Cannot bind groups: this backend has some already");
     }
     this.#places = placeLayers(this.#spec, groups);
     this.#blockTokens = groups.map((g) => g.shape.tokens);
-    const { length } = groups;
-    this.#batch = makeBatch(this.#holdings, this.limits, length, tableStride);
+    this.#batch = makeBatch(
+      this.#holdings,
+      this.limits,
+      groups.length,
+      tableStride,
+      boundaries,
+      this.#spec.hidden,
+    );
   }
 
   get batch(): StepBatch {

@@ -6,12 +6,17 @@
 import type { BackendLimits, StepBatch } from "../backend.ts";
 import type { Holdings } from "./holdings.ts";
 
-/** Lays a batch for `groups` tables of `tableStride` blocks a sequence. */
+/**
+ * Lays a batch for `groups` tables of `tableStride` blocks a sequence, and for rows of
+ * `width` values before some layers.
+ */
 export function makeBatch(
   holdings: Holdings,
   limits: BackendLimits,
   groups: number,
   tableStride: number,
+  boundaries: readonly number[] = [],
+  width = 0,
 ): StepBatch {
   const ints = (length: number) => holdings.ints("workspace", "batch", length);
   const perGroup = Array.from({ length: groups });
@@ -33,6 +38,18 @@ export function makeBatch(
     wanted: 0,
     wantedRows: ints(limits.wanted),
     top: 0,
+    hidden: boundaries.length === 0 ? undefined : {
+      boundaries,
+      width,
+      mode: "none",
+      rows: boundaries.map(() =>
+        holdings.floats(
+          "activations",
+          "rows at boundaries",
+          limits.rows * width,
+        )
+      ),
+    },
   };
 }
 
@@ -58,6 +75,7 @@ export function checkBatch(
   within("rows", batch.rows, 1, limits.rows);
   within("wanted", batch.wanted, 0, limits.wanted);
   within("top", batch.top, 0, limits.top);
+  if (batch.hidden?.mode === "inject") within("wanted", batch.wanted, 0, 0);
   const last = batch.tableStride * Math.min(...blockTokens) - 1;
   for (let row = 0; row < batch.rows; row++) {
     const position = batch.positions[row]!;

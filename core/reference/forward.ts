@@ -96,9 +96,16 @@ export function forward(pass: Pass, logits: Float32Array): void {
   const x = a.x.subarray(0, batch.rows * hidden);
   const tokens = batch.tokens.subarray(0, batch.rows);
   embed(pass.weight(spec.embedding), hidden, tokens, spec.embeddingScale, x);
+  const { boundaries = [], mode, rows = [] } = batch.hidden ?? {};
   spec.layers.forEach((layer, i) => {
-    attention(pass, layer, pass.places[i]!, x);
-    feedForward(pass, layer, x);
+    const at = boundaries.indexOf(i);
+    if (at >= 0 && mode === "keep") rows[at]!.set(x);
+    if (at >= 0 && mode === "inject") x.set(rows[at]!.subarray(0, x.length));
+    // What it adds to x is not read where x is given behind it, or at the end.
+    const last = i + 1 === spec.layers.length;
+    const ends = mode === "inject" && (last || boundaries.includes(i + 1));
+    attention(pass, layer, pass.places[i]!, x, ends);
+    if (!ends) feedForward(pass, layer, x);
   });
   for (let i = 0; i < batch.wanted; i++) {
     const from = batch.wantedRows[i]! * hidden;
@@ -110,12 +117,16 @@ export function forward(pass: Pass, logits: Float32Array): void {
   }
 }
 
-/** x += postNorm(project(attend(rope(norm(q)), rope(norm(k)), v))) of norm(x). */
+/**
+ * x += postNorm(project(attend(rope(norm(q)), rope(norm(k)), v))) of norm(x). `ends`:
+ * K and V are all that is wanted.
+ */
 function attention(
   pass: Pass,
   layer: LayerSpec,
   place: LayerPlace,
   x: Float32Array,
+  ends: boolean,
 ): void {
   const { spec, batch, activations: a, weight } = pass;
   const { tensors: t, headDim } = layer;
@@ -135,7 +146,9 @@ function attention(
   rope(q, headDim, positions, layer.rope, factors);
   rope(k, headDim, positions, layer.rope, factors);
   const o = a.o.subarray(0, q.length);
-  attendRows(pass, layer, place, { q, k, v, o });
+  appendRows(pass, layer, place, { k, v });
+  if (ends) return;
+  attendRows(pass, layer, place, { q, o });
   matmul(o, weight(t.attnOut), layer.qHeads * headDim, y);
   if (t.postAttnNorm !== undefined) {
     rmsNorm(y, weight(t.postAttnNorm), spec.normEps, y);
@@ -143,30 +156,48 @@ function attention(
   residual(x, y);
 }
 
-/** Appends every row before the first attends: rows of a chunk see one another. */
+function blocksOf(
+  { batch, memory }: Pass,
+  place: LayerPlace,
+  row: number,
+): LayerBlocks {
+  const from = batch.seqs[row]! * batch.tableStride;
+  const tables = batch.tables[place.group]!;
+  const table = tables.subarray(from, from + batch.tableStride);
+  return { memory, table, ...place };
+}
+
+function headsOf(
+  values: Float32Array,
+  row: number,
+  heads: number,
+  { headDim }: LayerSpec,
+): Float32Array {
+  return values.subarray(row * heads * headDim, (row + 1) * heads * headDim);
+}
+
+/** Before the first row attends: rows of a chunk see one another. */
+function appendRows(
+  pass: Pass,
+  layer: LayerSpec,
+  place: LayerPlace,
+  rows: Pick<Activations, "k" | "v">,
+): void {
+  const { batch } = pass, { kvHeads } = layer;
+  for (let row = 0; row < batch.rows; row++) {
+    const k = headsOf(rows.k, row, kvHeads, layer);
+    const v = headsOf(rows.v, row, kvHeads, layer);
+    append(blocksOf(pass, place, row), batch.positions[row]!, k, v);
+  }
+}
+
 function attendRows(
   pass: Pass,
   layer: LayerSpec,
   place: LayerPlace,
-  rows: Pick<Activations, "q" | "k" | "v" | "o">,
+  rows: Pick<Activations, "q" | "o">,
 ): void {
-  const { batch, memory } = pass;
-  const { group } = place;
-  const blocksOf = (row: number): LayerBlocks => {
-    const from = batch.seqs[row]! * batch.tableStride;
-    const table = batch.tables[group]!.subarray(from, from + batch.tableStride);
-    return { memory, table, ...place };
-  };
-  const of = (values: Float32Array, row: number, heads: number) =>
-    values.subarray(
-      row * heads * layer.headDim,
-      (row + 1) * heads * layer.headDim,
-    );
-  for (let row = 0; row < batch.rows; row++) {
-    const k = of(rows.k, row, layer.kvHeads);
-    const v = of(rows.v, row, layer.kvHeads);
-    append(blocksOf(row), batch.positions[row]!, k, v);
-  }
+  const { batch } = pass, { group } = place;
   for (let row = 0; row < batch.rows; row++) {
     const visible = {
       position: batch.positions[row]!,
@@ -174,10 +205,10 @@ function attendRows(
       sink: batch.sinks[group]![row]!,
       first: batch.firsts[group]![row]!,
     };
-    const q = of(rows.q, row, layer.qHeads);
-    const o = of(rows.o, row, layer.qHeads);
+    const q = headsOf(rows.q, row, layer.qHeads, layer);
+    const o = headsOf(rows.o, row, layer.qHeads, layer);
     const sinkQ = turnedBack(pass, layer, q, batch.backs[group]![row]!);
-    attend(blocksOf(row), visible, q, layer.attnScale, o, sinkQ);
+    attend(blocksOf(pass, place, row), visible, q, layer.attnScale, o, sinkQ);
   }
 }
 

@@ -18,6 +18,7 @@ import type {
   Backend,
   BackendLimits,
   BoundGroup,
+  HiddenBatch,
   OpenBlocks,
   StepBatch,
   StepResult,
@@ -45,6 +46,9 @@ export interface FakeOptions {
   readonly segmentTokens?: number;
 }
 
+/** Values of a row's hidden state. */
+const HIDDEN = 3;
+
 /** Tokens are 0 to this, exclusive. */
 export const FAKE_VOCAB = 97;
 
@@ -52,6 +56,7 @@ export const FAKE_VOCAB = 97;
 export class FakeBackend implements Backend {
   readonly id = "reference";
   readonly rawFormat = "f32";
+  readonly hidden = true;
   readonly kernels: readonly AttendKernel[];
   readonly transcoders = [];
   readonly limits: BackendLimits;
@@ -92,7 +97,12 @@ export class FakeBackend implements Backend {
     return shape.tokens * shape.layers * 8;
   }
 
-  bind(groups: readonly BoundGroup[], tableStride: number): void {
+  bind(
+    groups: readonly BoundGroup[],
+    tableStride: number,
+    _streams = false,
+    boundaries: readonly number[] = [],
+  ): void {
     const { rows, seqs, wanted } = this.limits;
     const perGroup = <T>(make: () => T) => groups.map(make);
     this.#groups = groups;
@@ -114,6 +124,12 @@ export class FakeBackend implements Backend {
       wanted: 0,
       wantedRows: new Int32Array(wanted),
       top: 0,
+      hidden: boundaries.length === 0 ? undefined : {
+        boundaries,
+        width: HIDDEN,
+        mode: "none",
+        rows: boundaries.map(() => new Float32Array(rows * HIDDEN)),
+      },
       stream: this.#segmentTokens === 0 ? undefined : {
         segmentTokens: this.#segmentTokens,
         segments: 0,
@@ -127,6 +143,10 @@ export class FakeBackend implements Backend {
     const out = new Int32Array(this.batch.rows);
     let seals = 0;
     this.#opens.clear();
+    if (this.batch.hidden?.mode === "keep") this.#keep(this.batch.hidden);
+    if (this.batch.hidden?.mode === "inject" && this.batch.wanted > 0) {
+      throw new Error("a step that restores rows wants some");
+    }
     this.#fed.clear();
     for (let g = 0; g < this.#groups.length; g++) {
       for (let row = 0; row < out.length; row++) this.#write(row, g);
@@ -168,6 +188,34 @@ export class FakeBackend implements Backend {
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** Hidden states say whose they are: token, position, layer. */
+  #keep({ boundaries, rows }: HiddenBatch): void {
+    const { tokens, positions } = this.batch;
+    for (const [k, layer] of boundaries.entries()) {
+      for (let row = 0; row < this.batch.rows; row++) {
+        rows[k]!.set([tokens[row]!, positions[row]!, layer], row * HIDDEN);
+      }
+    }
+  }
+
+  /** The token that a layer's K and V are computed from. Throws on foreign rows. */
+  #tokenOf(row: number, layer: number): number {
+    const { hidden, tokens, positions } = this.batch;
+    if (hidden?.mode !== "inject") return tokens[row]!;
+    const k = hidden.boundaries.findLastIndex((b) => b <= layer);
+    if (k < 0) return tokens[row]!;
+    const at = row * HIDDEN;
+    const [token, position, of] = hidden.rows[k]!.subarray(at, at + HIDDEN);
+    if (position !== positions[row] || of !== hidden.boundaries[k]) {
+      throw new Error(
+        `row ${row} at ${
+          positions[row]
+        } is given the hidden state of position ${position} before layer ${of}`,
+      );
+    }
+    return token!;
   }
 
   /** Open blocks as values, and back. */
@@ -311,10 +359,10 @@ export class FakeBackend implements Backend {
 
   #write(row: number, g: number): void {
     const position = this.batch.positions[row]!;
-    for (let l = 0; l < this.#groups[g]!.shape.layers; l++) {
+    for (const [l, layer] of this.#groups[g]!.layers.entries()) {
       const cell = this.#cell(row, g, position, l);
       cell.setInt32(0, position);
-      cell.setInt32(4, this.batch.tokens[row]!);
+      cell.setInt32(4, this.#tokenOf(row, layer));
     }
   }
 

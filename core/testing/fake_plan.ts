@@ -99,6 +99,8 @@ export async function fakePlan(
   const backend = new FakeBackend(options);
   const model = fakeModel(options.layers ?? 2);
   const compiled = await compilePlan({ model, backend, plugins });
-  backend.bind(compiled.plan.groups, options.tableStride ?? 256);
+  const { groups, restore } = compiled.plan;
+  const stride = options.tableStride ?? 256;
+  backend.bind(groups, stride, false, restore?.boundaries);
   return { ...compiled, backend };
 }

@@ -38,6 +38,8 @@ export type SchedulerCounts = Record<
   | "abort"
   | "preempt"
   | "lost"
+  | "restored"
+  | "sweep"
   | Finished["reason"],
   number
 >;
@@ -79,6 +81,8 @@ export class SchedulerActs {
     abort: 0,
     preempt: 0,
     lost: 0,
+    restored: 0,
+    sweep: 0,
     stop: 0,
     length: 0,
     deadline: 0,
@@ -228,6 +232,8 @@ export class SchedulerActs {
       this.#take(scheduler.lose(plan, e.lost));
       return true;
     }
+    if (plan.restores) this.counts.restored++;
+    if (plan.sweeps) this.counts.sweep++;
     this.#note(plan, roll);
     this.#disturb(roll, plan);
     this.#take(scheduler.done(plan));

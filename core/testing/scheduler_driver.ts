@@ -23,6 +23,8 @@ export interface SchedulerDriverOptions extends FakeOptions {
   readonly now?: () => number;
   /** See `SchedulerOptions`. */
   readonly watermark?: number;
+  /** See `SchedulerOptions`. */
+  readonly sweepRows?: number | undefined;
 }
 
 /** A scheduler, its cache and its backend. */
@@ -34,6 +36,8 @@ export class SchedulerDriver {
   readonly finished = new Map<string, Finished>();
   /** Positions whose logits each request was given, in order. */
   readonly rows = new Map<string, number[]>();
+  /** Steps that had more rows than a batch. */
+  sweeps = 0;
   readonly #stop: number;
 
   constructor(
@@ -56,6 +60,7 @@ export class SchedulerDriver {
       maxRows: rows,
       maxSeqs: seqs,
       maxWanted: wanted,
+      sweepRows: options.sweepRows,
       ...(options.now === undefined ? {} : { now: options.now }),
       ...(options.watermark === undefined
         ? {}
@@ -66,19 +71,30 @@ export class SchedulerDriver {
 
   /** Fills, runs and samples a planned step, without ending it. */
   run(plan: StepPlan): void {
-    this.cache.fill(plan.reservation, this.backend.batch);
-    fillWanted(plan, this.backend.batch);
+    const most = plan.sweeps ? this.backend.limits.rows : plan.rows;
+    for (let from = 0; from < plan.rows; from += most) {
+      this.#part(plan, from, Math.min(plan.rows, from + most));
+    }
+    if (plan.sweeps) this.sweeps++;
+  }
+
+  /** Runs rows [from, to) of a step, and gives entries that end there what they want. */
+  #part(plan: StepPlan, from: number, to: number): void {
+    const { batch } = this.backend;
+    this.cache.fill(plan.reservation, batch, { from, to });
+    fillWanted(plan, batch, { from, to });
     const next = this.backend.runRows();
     for (let i = 0; i < plan.count; i++) {
-      const e = plan.entries[i]!;
+      const e = plan.entries[i]!, end = e.row + e.rows;
+      if (end <= from || end > to) continue;
       for (let w = 0; w < e.wanted; w++) {
-        const row = this.backend.batch.wantedRows[e.wantedAt + w]!;
+        const row = batch.wantedRows[e.wantedAt + w]!;
         const given = this.rows.get(e.request.id) ?? [];
-        given.push(this.backend.batch.positions[row]!);
+        given.push(batch.positions[row]!);
         this.rows.set(e.request.id, given);
       }
       if (!e.samples) continue;
-      const last = e.row + e.rows - 1 - e.drafts;
+      const last = end - 1 - e.drafts - from;
       let token = next[last]!;
       while (
         plan.accepted[i]! < e.drafts && token !== this.#stop &&

@@ -46,27 +46,55 @@ export function toyBound(_value: number, peak: number): number {
   return peak / 127 * 0.501 + 1e-37;
 }
 
-/** Keeps what it is shown, and gives it back. */
-export function toyRestorer(): Restorer {
-  const kept = new Map<string, Float32Array>();
-  const name = (at: Parameters<Restorer["restore"]>[0]): string =>
-    `${at.layers}/${at.range.start}/${at.tokens.slice(0, at.range.end)}`;
+/** Keeps hidden states before some layers, the least recently used go first. */
+export function toyRestorer(
+  boundaries: readonly number[] = [1],
+  capacity = 1 << 20,
+): Restorer {
+  const kept = new Map<string, { rows: Float32Array; sum: number }>();
+  let used = 0;
+  const drop = (key: string): void => {
+    used -= kept.get(key)!.rows.byteLength;
+    kept.delete(key);
+  };
   return {
     id: "toy",
-    cost: 1e-6,
-    inputs: ["hidden"],
-    keep(at, input) {
-      const hidden = input.get("hidden");
-      if (hidden !== undefined) kept.set(name(at), hidden.slice());
+    boundaries,
+    capacity,
+    get used() {
+      return used;
     },
-    restore(at, shape, raw) {
-      const hidden = kept.get(name(at));
-      if (hidden === undefined || hidden.length < rawFloats(shape)) {
-        return false;
+    keep(key, rows) {
+      if (kept.has(key) || rows.byteLength > capacity) return;
+      for (const old of kept.keys()) {
+        if (used + rows.byteLength <= capacity) break;
+        drop(old);
       }
-      raw.set(hidden.subarray(0, rawFloats(shape)));
-      return true;
+      kept.set(key, { rows, sum: sumOf(rows) });
+      used += rows.byteLength;
     },
+    has: (key) => kept.has(key),
+    get(key) {
+      const found = kept.get(key);
+      if (found === undefined) return undefined;
+      if (sumOf(found.rows) !== found.sum) return void drop(key);
+      kept.delete(key);
+      kept.set(key, found);
+      return found.rows;
+    },
+  };
+}
+
+function sumOf({ buffer, byteOffset, length }: Float32Array): number {
+  const words = new Uint32Array(buffer, byteOffset, length);
+  return words.reduce((sum, word) => Math.imul(sum, 31) + word | 0, 0);
+}
+
+/** A restorer as a plugin. */
+export function restorerPlugin(restorer: Restorer): Plugin {
+  return {
+    name: "restorer",
+    setup: (host) => host.provide("restore", restorer),
   };
 }
 

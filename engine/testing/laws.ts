@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { dice } from "../../core/testing/cache_driver.ts";
 import type { Plugin } from "../../core/plugin.ts";
+import { checkpointing } from "../../plugins/checkpointing.ts";
 import { cpuOffload } from "../../plugins/cpu_offload.ts";
 import { fairShare } from "../../plugins/fair_share.ts";
 import { prefixCache } from "../../plugins/prefix_cache.ts";
@@ -44,6 +45,7 @@ export const CLEAR: readonly (() => Plugin)[] = [
   promptLookup,
   fairShare,
   () => cpuOffload({ bytes: 1 << 20 }),
+  () => checkpointing({ every: 1, bytes: 1 << 18 }),
   () => ({
     name: "watcher",
     setup: (host) => host.provide("observe", { event() {} }),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { fixtureTest } from "../../models/testing/files.ts";
 import { type StrategyOptions, strategyOptions } from "./options.ts";
+import { checkpointReport } from "./checkpoint.ts";
 import { kvReport } from "./kv.ts";
 import { pagingReport } from "./paging.ts";
 import { prefixReport } from "./prefix.ts";
@@ -66,6 +67,26 @@ benchmarkTest(
     };
     assert.equal(equal, 2);
     assert.deepEqual(rounds.map((r) => r.cached), [96, 96]);
+  },
+);
+
+benchmarkTest(
+  "checkpointReport() finds what each way keeps, and the same text",
+  checkpointReport,
+  { prompt: 100, make: 8 },
+  ({ figures }) => {
+    const { ways, equal } = figures as {
+      equal: number;
+      ways: { name: string; kept: number; found: number }[];
+    };
+    assert.equal(equal, ways.length);
+    for (const { name, kept, found } of ways) {
+      // The tiny model has two layers: only "every 1" is a boundary.
+      const keeps = !/tokens only|every \d+$/.test(name) ||
+        name.endsWith("every 1");
+      assert.equal(kept > 0, keeps, name);
+      if (name.startsWith("hidden")) assert.equal(found, keeps ? 96 : 0);
+    }
   },
 );
 

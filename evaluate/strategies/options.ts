@@ -15,6 +15,7 @@ export type StrategyName =
   | "replay"
   | "sharing"
   | "tiers"
+  | "checkpoint"
   | "context"
   | "speculation"
   | "weights";
@@ -28,6 +29,8 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   replay: "64 requests of a trace through memory for 8 of them",
   sharing: "memory saved by parallel sampling and beam search",
   tiers: "blocks from host memory and disk; needs --allow-write",
+  checkpoint:
+    "bytes and time of parked sequences by what they keep; needs --allow-write",
   context: "tokens per second where K and V do not fit; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
   weights: "decode speed with layers streamed, over what bandwidth allows",

@@ -42,6 +42,10 @@ const REDIS = ["plugins/redis/store_test.ts"];
 const FAIR = ["plugins/fair_share_test.ts"];
 const KEPT = ["core/kept_prefix_test.ts"];
 
+const CHECKPOINTS = ["core/checkpoints_test.ts"];
+const HOST_ROWS = ["plugins/checkpointing_test.ts"];
+const SWEEPS = ["core/sweep_test.ts"];
+
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
   // Blocks and tables.
@@ -869,5 +873,48 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (feeders?.failed) throw await feeders.failure();",
     replace: "",
     tests: ["wasm/streaming_test.ts"],
+  },
+  // Hidden states.
+  {
+    name: "checkpoint: a block is gathered from its middle on",
+    file: "core/checkpoints.ts",
+    find: "      if (at === 0) {",
+    replace: "      if (at >= 0) {",
+    tests: CHECKPOINTS,
+  },
+  {
+    name: "checkpoint: a key is of the text that was asked for before",
+    file: "core/checkpoints.ts",
+    find: "      if (text[i] !== tokens[i]) keys.length = 0;",
+    replace: "",
+    tests: CHECKPOINTS,
+  },
+  {
+    name: "checkpoint: rows of wrong guesses are kept",
+    file: "core/checkpoints.ts",
+    find: "const rows = Math.min(s.pending, kept?.[i] ?? s.pending);",
+    replace: "const rows = s.pending;",
+    tests: CHECKPOINTS,
+  },
+  {
+    name: "checkpoint: rows that have changed are given back",
+    file: "plugins/checkpointing.ts",
+    find: "if (sumOf(kept.rows) !== kept.sum) {",
+    replace: "if (kept.rows.length === 0) {",
+    tests: HOST_ROWS,
+  },
+  {
+    name: "sweep: a part counts blocks of the whole step as its own",
+    file: "core/fill.ts",
+    find: "const full = Math.floor(end / shape.tokens);",
+    replace: "const full = Math.floor((s.length + s.pending) / shape.tokens);",
+    tests: SWEEPS,
+  },
+  {
+    name: "sweep: wanted rows are counted through all parts",
+    file: "core/step_plan.ts",
+    find: "if (of > part) wanted = 0;",
+    replace: "",
+    tests: SWEEPS,
   },
 ];

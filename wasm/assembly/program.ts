@@ -14,6 +14,7 @@ import { barrier } from "./barrier";
 import { Seal, sealBlocks } from "./seal";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
+import { Boundary, boundaryRows, Leap } from "./boundary";
 import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 
 // @ts-ignore: decorator
@@ -56,6 +57,10 @@ import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 @inline const WAIT = 12;
 // @ts-ignore: decorator
 @inline const RELEASE = 13;
+// @ts-ignore: decorator
+@inline const LEAP = 14;
+// @ts-ignore: decorator
+@inline const BOUNDARY = 15;
 // @ts-ignore: decorator
 @inline const PRODUCT = 16;
 
@@ -140,6 +145,13 @@ export function run(
       if (!waitLayer(changetype<Wait>(p))) return;
     } else if (kind == RELEASE) {
       if (thread == 0) releaseLayer(changetype<Release>(p), RECORD, PRODUCT);
+    } else if (kind == LEAP) {
+      const to = load<usize>(changetype<Leap>(p).word);
+      if (to == 0) continue;
+      p = to - RECORD;
+      continue;
+    } else if (kind == BOUNDARY) {
+      boundaryRows(changetype<Boundary>(p), thread, threads);
     } else if (kind == TOP) {
       topShare(changetype<Top>(p), thread, threads);
     } else {

@@ -4,115 +4,123 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { rawFloats } from "../../defaults.ts";
-import type { Input, Lost, Restorer } from "../../slots.ts";
-import type { BlockShape } from "../../types.ts";
+import type { Restorer } from "../../slots.ts";
 import { type Law, type Make, register } from "./suite.ts";
 
 /** What a restorer is tested with. */
 export interface RestorerWorld {
-  readonly shape: BlockShape;
-  /** Whether blocks that were never shown to `keep()` can be rebuilt too. */
-  readonly fromTokens: boolean;
-  /** What the executor gives `keep()` for a block. */
-  input(at: Lost): ReadonlyMap<Input, Float32Array>;
-  /** The K and V of a block. */
-  truth(at: Lost): Float32Array;
-  /** Most that a value may be off; 0 for equal bits. */
-  readonly bound: number;
+  /** Values of a block. */
+  readonly values: number;
+  /** How many such blocks it has room for, 2 or more. */
+  readonly holds: number;
 }
 
-function lost(block: number, seed: number, tokens: number): Lost {
-  const end = (block + 1) * tokens;
-  return {
-    tokens: Array.from({ length: end }, (_, i) => (i * 7 + seed) % 50),
-    range: { start: block * tokens, end },
-    layers: [0, 1],
-  };
+/** Rows that no other seed gives; some of them are no numbers. */
+function rows(seed: number, length: number): Float32Array {
+  const out = Float32Array.from(
+    { length },
+    (_, i) => Math.fround(seed + i / 8),
+  );
+  out[seed % length] = NaN;
+  return out;
 }
 
-async function assertRestored(
-  r: Restorer,
-  at: Lost,
-  world: RestorerWorld,
-): Promise<void> {
-  const length = rawFloats(world.shape);
-  const around = new Float32Array(length + 32).fill(-99);
-  const raw = around.subarray(16, 16 + length);
-  const done = await r.restore(at, world.shape, raw);
-  assert.equal(done, true, `block at ${at.range.start} is not rebuilt`);
-  const wanted = world.truth(at);
-  raw.forEach((x, i) => {
-    assert.ok(Math.abs(x - wanted[i]!) <= world.bound, `value ${i}: ${x}`);
-  });
-  const edges = [...around.subarray(0, 16), ...around.subarray(-16)];
-  assert.ok(edges.every((x) => x === -99), "wrote outside of the block");
+function bits(values: Float32Array | undefined): readonly number[] {
+  assert.ok(values, "what was kept is not there");
+  const { buffer, byteOffset, length } = values;
+  return [...new Uint32Array(buffer, byteOffset, length)];
 }
 
-/** The laws of the `restore` slot. */
+/** The laws of the `restore` slot, for restorers that have boundaries. */
 export function restorerLaws(world: RestorerWorld): readonly Law<Restorer>[] {
-  const { tokens } = world.shape;
-  const keep = (r: Restorer, at: Lost) => r.keep?.(at, world.input(at));
+  const make1 = (seed: number) => rows(seed, world.values);
   return [
     {
-      says: "has a name and a cost",
+      says: "has a name, layers in order and a bound",
       check: async (make) => {
-        const { id, cost } = await make();
+        const { id, boundaries, used, capacity } = await make();
         assert.ok(id.length > 0);
-        assert.ok(cost >= 0 && cost < Infinity, `cost ${cost}`);
+        boundaries.forEach((b, i) =>
+          assert.ok(b > (boundaries[i - 1] ?? 0), `boundaries ${boundaries}`)
+        );
+        assert.ok(capacity > 0 && capacity < Infinity, `capacity ${capacity}`);
+        assert.equal(used, 0);
       },
     },
     {
-      says: "rebuilds what it was shown, as often as it is asked",
+      says: "gives back what it was given, to the bit, as often as it is asked",
       check: async (make) => {
         const r = await make();
-        const all = [0, 1, 2, 3].map((b) => lost(b, 1, tokens));
-        for (const at of all) keep(r, at);
-        for (const at of [...all, ...all.toReversed()]) {
-          await assertRestored(r, at, world);
+        for (let i = 0; i < world.holds; i++) r.keep(`k${i}`, make1(i));
+        assert.equal(r.used, world.holds * world.values * 4);
+        for (const i of [0, 1, 0, world.holds - 1, 1]) {
+          assert.equal(r.has(`k${i}`), true);
+          assert.deepEqual(bits(r.get(`k${i}`)), bits(make1(i)));
         }
       },
     },
     {
-      says: "tells blocks apart by all tokens before them, and by their layers",
+      says: "says no to what it has not seen",
       check: async (make) => {
         const r = await make();
-        const all = [
-          lost(1, 1, tokens),
-          lost(1, 2, tokens),
-          { ...lost(1, 1, tokens), layers: [2] },
-          {
-            ...lost(1, 1, tokens),
-            tokens: [49, ...lost(1, 1, tokens).tokens.slice(1)],
-          },
-        ];
-        for (const at of all) keep(r, at);
-        for (const at of all) await assertRestored(r, at, world);
+        r.keep("k", make1(1));
+        assert.equal(r.has("k2"), false);
+        assert.equal(r.get("k2"), undefined);
+        assert.equal(r.has(""), false);
       },
     },
     {
-      says: "says no to what it has not seen, or rebuilds it rightly",
+      says: "leaves what it has as it is",
       check: async (make) => {
         const r = await make();
-        keep(r, lost(0, 1, tokens));
-        const at = lost(2, 9, tokens);
-        if (world.fromTokens) {
-          await assertRestored(r, at, world);
-          return;
+        r.keep("k", make1(1));
+        const { used } = r;
+        r.keep("k", make1(2));
+        assert.equal(r.used, used);
+        assert.deepEqual(bits(r.get("k")), bits(make1(1)));
+      },
+    },
+    {
+      says: "stays within its bound, and forgets what was used longest ago",
+      check: async (make) => {
+        const r = await make();
+        for (let i = 0; i < world.holds; i++) r.keep(`k${i}`, make1(i));
+        r.get("k0");
+        for (let i = world.holds; i < 2 * world.holds - 1; i++) {
+          r.keep(`k${i}`, make1(i));
+          assert.ok(r.used <= r.capacity, `${r.used} of ${r.capacity}`);
         }
-        const raw = new Float32Array(rawFloats(world.shape));
-        assert.equal(await r.restore(at, world.shape, raw), false);
+        assert.equal(r.has("k0"), true);
+        assert.equal(r.has("k1"), false);
+        assert.deepEqual(bits(r.get("k0")), bits(make1(0)));
       },
     },
     {
-      says: "keeps copies: what it was shown may change",
+      says:
+        "does not keep what is larger than its bound, nor lose others to it",
       check: async (make) => {
         const r = await make();
-        const at = lost(1, 4, tokens);
-        const input = world.input(at);
-        r.keep?.(at, input);
-        for (const values of input.values()) values.fill(0);
-        await assertRestored(r, at, world);
+        r.keep("k", make1(1));
+        const { used } = r;
+        r.keep("large", rows(2, world.values * (world.holds + 1)));
+        assert.equal(r.has("large"), false);
+        assert.equal(r.used, used);
+        assert.equal(r.has("k"), true);
+      },
+    },
+    {
+      says: "does not give back what has changed by a bit",
+      check: async (make) => {
+        const r = await make();
+        for (const at of [0, world.values - 1, world.values >> 1]) {
+          const given = make1(at);
+          r.keep(`k${at}`, given);
+          // One bit of what it took for its own.
+          new Uint32Array(given.buffer)[at]! ^= 1 << (at % 32);
+          assert.equal(r.get(`k${at}`), undefined);
+          assert.equal(r.has(`k${at}`), false, "has what it does not give");
+        }
+        assert.equal(r.used, 0);
       },
     },
   ];

@@ -9,7 +9,6 @@ import type {
   Drafter,
   Eviction,
   Layout,
-  Lost,
   Observer,
   PrefixIndex,
   Restorer,
@@ -74,23 +73,9 @@ function repeats(change: Partial<Drafter> = {}): Drafter {
   };
 }
 
-const WORLD: RestorerWorld = {
-  shape: { tokens: 4, layers: 2, kvHeads: 1, headDim: 4 },
-  fromTokens: false,
-  bound: 0,
-  input: (at) => new Map([["hidden", values(at)]]),
-  truth: values,
-};
+const WORLD: RestorerWorld = { values: 40, holds: 3 };
 
-function values({ tokens, layers, range }: Lost): Float32Array {
-  const sum = tokens.slice(0, range.end).reduce((h, t) => h * 31 % 997 + t, 0);
-  return Float32Array.from(
-    { length: rawFloats(WORLD.shape) },
-    (_, i) => sum + i / 8 + layers[0]! * 1000,
-  );
-}
-
-restorerSuite("toyRestorer()", toyRestorer, WORLD);
+restorerSuite("toyRestorer()", () => toyRestorer([1], 500), WORLD);
 
 function kernel(change: Partial<AttendKernel> = {}): AttendKernel {
   return {
@@ -364,53 +349,62 @@ eachIsCaught<Tier>("tier", tierLaws, {
   "keeps nothing": () => byContent(() => ({ keep: () => {} })),
 });
 
-const LOST = restorerLaws(WORLD);
-const restorer = (change: Partial<Restorer>): Make<Restorer> => () => ({
-  ...toyRestorer(),
-  ...change,
-});
+const restorer =
+  (change: (r: Restorer) => Partial<Restorer>): Make<Restorer> => () => {
+    const r = toyRestorer([1, 2], 500);
+    return Object.defineProperties(
+      Object.defineProperties({}, Object.getOwnPropertyDescriptors(r)),
+      Object.getOwnPropertyDescriptors(change(r)),
+    ) as Restorer;
+  };
 
-eachIsCaught<Restorer>("restore", LOST, {
-  "costs for ever": restorer({ cost: Infinity }),
-  "keeps nothing": restorer({ keep: () => {} }),
-  "always says yes": restorer({ restore: () => true }),
-  "looks at positions only": () => {
-    const kept = new Map<number, Float32Array>();
-    return {
-      ...toyRestorer(),
-      keep: (at, input) =>
-        void kept.set(at.range.start, input.get("hidden")!.slice()),
-      restore: (at, _shape, raw) => {
-        const values = kept.get(at.range.start);
-        if (values) raw.set(values);
-        return values !== undefined;
-      },
-    };
-  },
-  "keeps what it was shown": () => {
-    const kept = new Map<string, Float32Array>();
-    const name = (at: Lost) => `${at.layers} ${at.tokens}`;
-    return {
-      ...toyRestorer(),
-      keep: (at, input) => void kept.set(name(at), input.get("hidden")!),
-      restore: (at, _shape, raw) => {
-        const values = kept.get(name(at));
-        if (values) raw.set(values);
-        return values !== undefined;
-      },
-    };
-  },
-  "gives a block once": () => {
-    const inner = toyRestorer();
+eachIsCaught<Restorer>("restore", restorerLaws(WORLD), {
+  "layers in disorder": restorer(() => ({ boundaries: [2, 1] })),
+  "the layer that tokens give": restorer(() => ({ boundaries: [0, 1] })),
+  "no bound": restorer(() => ({ capacity: Infinity })),
+  "keeps nothing": restorer(() => ({ keep: () => {} })),
+  "has whatever it is asked for": restorer(() => ({ has: () => true })),
+  "does not count": restorer(() => ({ used: 0 })),
+  "grows without end": () => toyRestorer([1], 5000),
+  "forgets what came first": restorer((r) => ({
+    get: (key) => r.get(key)?.slice(),
+    has: (key) => r.has(key) && key !== "k0",
+  })),
+  "gives a block once": restorer((r) => {
     const gone = new Set<string>();
     return {
-      ...inner,
-      restore: (at, shape, raw) => {
-        const name = `${at.layers} ${at.tokens}`;
-        if (gone.has(name)) return false;
-        gone.add(name);
-        return inner.restore(at, shape, raw);
+      get: (key) => {
+        if (gone.has(key)) return undefined;
+        gone.add(key);
+        return r.get(key);
       },
+    };
+  }),
+  "mixes blocks up": restorer((r) => {
+    let last = "";
+    return {
+      keep: (key, rows) => r.keep(last = key, rows),
+      get: (key) => r.get(r.has(key) ? last : key),
+    };
+  }),
+  "takes a copy, so that nobody sees what it keeps": restorer((r) => ({
+    keep: (key, rows) => r.keep(key, rows.slice()),
+  })),
+  "overwrites what it has": () => {
+    let r = toyRestorer([1], 500);
+    return {
+      id: "r",
+      boundaries: [1],
+      capacity: 500,
+      get used() {
+        return r.used;
+      },
+      keep: (key, rows) => {
+        if (r.has(key)) r = toyRestorer([1], 500);
+        r.keep(key, rows);
+      },
+      has: (key) => r.has(key),
+      get: (key) => r.get(key),
     };
   },
 });
