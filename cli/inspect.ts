@@ -86,7 +86,7 @@ export async function inspectFile(
   options: LoadOptions = {},
 ): Promise<Inspection> {
   const spec = modelSpec(file);
-  const plan = await planOnly(spec, options);
+  const plan = await planOnly(file, spec, options);
   const types = typesOf(file);
   const said = (key: string): string | null => {
     const value = file.metadata[key];

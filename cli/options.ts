@@ -80,6 +80,12 @@ export const COMMON: readonly Option[] = [
   option("plugins", "text", "redis", "share blocks over a Redis server", {
     value: "URL",
   }),
+  option("plugins", "choice", "weights", "stream weights that do not fit", {
+    choices: ["disk", "host"],
+  }),
+  option("plugins", "whole", "resident", "layers that stay, with --weights", {
+    value: "N",
+  }),
   option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
     value: "N",
   }),

@@ -13,6 +13,8 @@ import {
   promptLookup,
   redisOffload,
   slidingWindow,
+  weightOffload,
+  type WeightSource,
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
 
@@ -28,6 +30,8 @@ export interface PluginOptions {
   readonly offload?: string;
   readonly checkpoint?: number;
   readonly redis?: string;
+  readonly weights?: WeightSource;
+  readonly resident?: number;
 }
 
 /**
@@ -36,10 +40,16 @@ export interface PluginOptions {
  */
 export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (Object.keys(o).length === 0) return undefined;
-  const { blockTokens, window, sinks, offload, checkpoint } = o;
+  const { blockTokens, window, sinks, offload } = o;
+  const { checkpoint, weights, resident } = o;
   if (sinks !== undefined && window === undefined) {
     throw new UsageError(
       'Cannot use "--sinks" alone: "--window" is wanted too',
+    );
+  }
+  if (resident !== undefined && weights === undefined) {
+    throw new UsageError(
+      'Cannot use "--resident" alone: "--weights" is wanted too',
     );
   }
   try {
@@ -60,6 +70,12 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...o.redis === undefined
         ? []
         : [redisOffload({ url: o.redis, required: true })],
+      ...weights === undefined ? [] : [
+        weightOffload({
+          from: weights,
+          ...resident === undefined ? {} : { resident },
+        }),
+      ],
     ];
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) {

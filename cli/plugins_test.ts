@@ -36,12 +36,23 @@ Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
   ]);
 });
 
+Deno.test("pluginsOf() streams weights where asked to", () => {
+  for (const weights of ["disk", "host"] as const) {
+    for (const more of [{}, { resident: 3 }]) {
+      const [, , plugin] = pluginsOf({ weights, ...more })!;
+      assert.equal(plugin!.name, "weight-offload");
+    }
+  }
+});
+
 Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
   for (
     const [options, message] of [
       [{ window: 0 }, /"window" 0/],
       [{ window: 3, sinks: 4 }, /"sinks" 4/],
       [{ sinks: 4 }, /"--window" is wanted too/],
+      [{ resident: 4 }, /"--weights" is wanted too/],
+      [{ weights: "disk", resident: -1 }, /"resident" -1/],
       [{ offload: "much" }, /"much"/],
       [{ checkpoint: 0 }, /"every" 0/],
       [

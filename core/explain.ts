@@ -77,7 +77,9 @@ function weights(
       ? `weights: all ${stay} layers stay, decided by "${by}"`
       : `weights: layers ${
         spans(streamed)
-      } stream from ${from} through ${depth} slots of ${slotBytes} bytes, ${stay} stay, decided by "${by}"`,
+      } stream from ${from} through ${depth} ${
+        depth === 1 ? "slot" : "slots"
+      } of ${slotBytes} bytes, ${stay} stay, decided by "${by}"`,
     ...notes.map((n) => `  ${n}`),
   ];
 }

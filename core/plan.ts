@@ -9,6 +9,7 @@ import { type Contribution, Contributions } from "./contributions.ts";
 import { byPriority, lru } from "./defaults.ts";
 import { explain } from "./explain.ts";
 import { planGroups } from "./groups.ts";
+import { planWeights } from "./place_weights.ts";
 import { type Conflict, PlanError, type Plugin } from "./plugin.ts";
 import { sha256Text } from "./sha256.ts";
 import type { Sight } from "./sight.ts";
@@ -28,11 +29,7 @@ import type {
   Transcoder,
 } from "./slots.ts";
 import type { BlockShape, ModelShape } from "./types.ts";
-import {
-  planWeights,
-  type WeightPlan,
-  type WeightSizes,
-} from "./weight_plan.ts";
+import type { WeightPlan, WeightSizes } from "./weight_plan.ts";
 
 /** Layers that share block tables: what they resolved to is the same. */
 export interface GroupPlan {

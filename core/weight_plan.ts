@@ -11,8 +11,6 @@
  *
  * @module
  */
-import type { Contributions } from "./contributions.ts";
-
 /** Where streamed layers come from. */
 export type WeightSource = "host" | "disk";
 
@@ -70,72 +68,4 @@ export interface WeightPlacement {
    * @throws {RangeError} where there is no room, with the numbers.
    */
   place(sizes: WeightSizes): WeightPlan;
-}
-
-/** A decision and whose it is. */
-export interface PlacedWeights {
-  /** Undefined where the backend keeps all weights itself. */
-  readonly plan: WeightPlan | undefined;
-  readonly plugin: string | undefined;
-}
-
-/**
- * Asks the placement, where there is one. `sizes` is absent where the backend does
- * not stream. What goes wrong goes to `given`.
- */
-export function planWeights(
-  given: Contributions,
-  sizes: (() => WeightSizes) | undefined,
-): PlacedWeights {
-  const one = given.one("weights", "", () => true);
-  const plugin = one?.plugin;
-  if (one === undefined || sizes === undefined || given.conflicts.length > 0) {
-    return { plan: undefined, plugin };
-  }
-  const conflict = (code: "budget" | "value", message: string): void =>
-    given.report({ code, slot: "weights", plugins: [one.plugin], message });
-  const known = sizes();
-  try {
-    const plan = one.value.place(known);
-    const wrong = fault(plan, known);
-    if (wrong === undefined) return { plan, plugin };
-    conflict("value", `plan of plugin "${one.plugin}" ${wrong}`);
-  } catch (error) {
-    given.cause ??= error;
-    const { message, cause } = error as Error;
-    // No room is the placement's answer; anything else is its failure.
-    if (cause instanceof RangeError) conflict("budget", cause.message);
-    else conflict("value", message);
-  }
-  return { plan: undefined, plugin };
-}
-
-/** What is wrong with a plan; undefined: nothing. */
-function fault(
-  { streamed, depth, slotBytes, rows, from }: WeightPlan,
-  { layers, steps, streaming }: WeightSizes,
-): string | undefined {
-  const ascends = streamed.every((layer, i) =>
-    layers[layer] !== undefined && layer > (streamed[i - 1] ?? -1)
-  );
-  if (!ascends) {
-    return `streams layers ${
-      streamed.join(", ")
-    } of ${layers.length}: they have to ascend`;
-  }
-  const least = Math.min(1, streamed.length);
-  if (!Number.isInteger(depth) || depth < least || depth > streamed.length) {
-    return `has ${depth} slots for ${streamed.length} layers`;
-  }
-  const largest = Math.max(0, ...streamed.map((layer) => layers[layer]!));
-  if (slotBytes < largest) {
-    return `has slots of ${slotBytes} bytes for a layer of ${largest}`;
-  }
-  if (!steps.some((s) => s.rows === rows)) {
-    return `has steps of ${rows} rows, ${
-      steps.map((s) => s.rows).join(", ")
-    } are possible`;
-  }
-  if (!(from in streaming)) return `streams from "${from}"`;
-  return undefined;
 }

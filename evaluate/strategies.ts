@@ -30,6 +30,7 @@ import { sharingReport } from "./strategies/sharing.ts";
 import { tiersReport } from "./strategies/tiers.ts";
 import { speculationReport } from "./strategies/speculation.ts";
 import { wasteReport } from "./strategies/waste.ts";
+import { weightsReport } from "./strategies/weights.ts";
 
 /** Runs a benchmark; `tell` hears how far it is. */
 export type RunStrategy = (
@@ -48,6 +49,7 @@ const RUN: Readonly<Record<StrategyName, RunStrategy>> = {
   context: contextReport,
   speculation: speculationReport,
   waste: wasteReport,
+  weights: weightsReport,
 };
 
 /** Benchmarks that time nothing need no quiet. */

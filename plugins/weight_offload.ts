@@ -5,12 +5,15 @@
  * A step that streams S of L layers takes, with loading behind computing,
  *
  * ```text
- *  t = max(S × bytes of a layer / bandwidth, time to compute L layers and the output)
+ *  t = max(bytes read / bandwidth, time to compute L layers and the output)
+ *
+ *  evenly     r s s r s s r s s r s s     bytes read: S layers, and what is read ahead
+ *                                         too far at the end of each run
+ *  together   r r r r s s s s s s s s     one run, but one long pause: more slots
  * ```
- * so each layer that stays is worth the same wherever it stands, and as many stay as
- * the budget holds. They stand evenly among the streamed ones: while a layer that
- * stays computes, the next ones are loaded, and none of the pauses between streamed
- * layers is longer than the others.
+ * so each layer that stays (r) is worth the same wherever it stands, and as many stay
+ * as the budget holds. Evenly, no pause between streamed layers (s) is long. Systems
+ * read ahead in files, so from disk small layers stand together.
  *
  * @module
  */
@@ -31,7 +34,7 @@ export interface WeightOffloadOptions {
   readonly from?: WeightSource;
   /**
    * Layers that stay on the device. Default: as many as the budget holds beside K and
-   * V of one sequence as long as the context.
+   * V of one sequence as long as the context; none where these do not fit anyway.
    */
   readonly resident?: number;
   /** Slots that streamed layers go through. Default: what hides the longest pause. */
@@ -98,7 +101,7 @@ function placement(wanted: Wanted): WeightPlacement {
       const step = larger.findLast(({ bytes }) => {
         const other = fitting(wanted, sizes, bytes);
         return other !== undefined &&
-          other.streamed.length === chosen.streamed.length &&
+          `${other.streamed}` === `${chosen.streamed}` &&
           other.depth === chosen.depth;
       }) ?? first;
       return described(wanted, sizes, chosen, step);
@@ -117,13 +120,15 @@ interface Choice {
 
 /** Throws a RangeError with the numbers where nothing fits. */
 function choose(wanted: Wanted, sizes: WeightSizes, workspace: number): Choice {
+  // No room for a whole context: K and V get what layers that stay would take.
+  const most = { ...wanted, resident: wanted.resident ?? 0 };
   const found = fitting(wanted, sizes, workspace) ??
-    fitting(wanted, { ...sizes, contextKv: sizes.leastKv }, workspace, true);
+    fitting(most, { ...sizes, contextKv: sizes.leastKv }, workspace, true);
   if (found !== undefined) return found;
   const { budget, fixed, leastKv, streaming, layers } = sizes;
   const taken = fixed + workspace + leastKv + streaming[wanted.from];
   const stays = wanted.resident ?? 0;
-  const least = candidate(sizes, stays, wanted.depth ?? 1);
+  const least = candidate(sizes, first(stays), wanted.depth ?? 1);
   const slots = `${least.depth} ${least.depth === 1 ? "slot" : "slots"}`;
   throw new RangeError(
     `Cannot stream weights in a "budget" of ${budget} bytes: ${taken} are taken ` +
@@ -142,12 +147,61 @@ function choose(wanted: Wanted, sizes: WeightSizes, workspace: number): Choice {
   );
 }
 
-/** The most layers that stay beside `contextKv`; undefined where none could run. */
+/** Bytes that are read too far at the end of a run of layers, about. */
+const READ_AHEAD = 1 << 20;
+
+/**
+ * The least that a step reads beside `contextKv`; undefined where nothing could run.
+ */
 function fitting(
-  { from, resident, depth }: Wanted,
+  wanted: Wanted,
   sizes: WeightSizes,
   workspace: number,
   tight = false,
+): Choice | undefined {
+  const evenly = mostStaying(wanted, sizes, workspace, spread);
+  if (evenly === undefined || wanted.from === "host") {
+    return evenly && { ...evenly, tight };
+  }
+  const together = mostStaying(wanted, sizes, workspace, first);
+  // A longer pause is worth no small change.
+  const less = together !== undefined &&
+    readBytes(sizes, together) < 0.95 * readBytes(sizes, evenly);
+  return { ...less ? together : evenly, tight };
+}
+
+/** Of L layers, which R stay. */
+type Arrange = (stay: number, all: number) => readonly number[];
+
+function spread(stay: number, all: number): number[] {
+  return Array.from(
+    { length: stay },
+    (_, j) => Math.floor((j + 0.5) * all / stay),
+  );
+}
+
+function first(stay: number): number[] {
+  return Array.from({ length: stay }, (_, j) => j);
+}
+
+/** What a step reads, with what is read too far. */
+function readBytes({ layers }: WeightSizes, { streamed }: Choice): number {
+  const away = new Set(streamed);
+  let bytes = 0, over = 0;
+  layers.forEach((b, i) => {
+    over = away.has(i) ? READ_AHEAD : over;
+    bytes += away.has(i) ? b : Math.min(over, b);
+    if (!away.has(i)) over -= Math.min(over, b);
+  });
+  return bytes;
+}
+
+/** The most layers that stay beside `contextKv`, so arranged. */
+function mostStaying(
+  { from, resident, depth }: Wanted,
+  sizes: WeightSizes,
+  workspace: number,
+  arrange: Arrange,
 ): Choice | undefined {
   const { layers, budget, fixed, contextKv, streaming } = sizes;
   const room = budget - fixed - workspace - contextKv;
@@ -156,14 +210,14 @@ function fitting(
   const all = layers.length;
   const most = resident ?? all, least = resident ?? 0;
   for (let stay = most; stay >= least; stay--) {
-    const streamed = candidate(sizes, stay, 1).streamed;
-    const deep = depth ?? hidingDepth(sizes, streamed);
-    const c = { ...candidate(sizes, stay, deep), tight };
+    const resident = arrange(stay, all);
+    const deep = depth ?? hidingDepth(sizes, candidate(sizes, resident, 1));
+    const c = candidate(sizes, resident, deep);
     if (fits(c)) return c;
     if (depth !== undefined || stay > least) continue;
-    // The last layer to send away is gone: rather fewer slots than nothing.
-    for (let fewer = deep - 1; fewer > 0; fewer--) {
-      const c = { ...candidate(sizes, stay, fewer), tight };
+    // No layer is left to be sent away: rather fewer slots than nothing.
+    for (let fewer = c.depth - 1; fewer > 0; fewer--) {
+      const c = candidate(sizes, resident, fewer);
       if (fits(c)) return c;
     }
   }
@@ -172,14 +226,11 @@ function fitting(
 
 function candidate(
   { layers }: WeightSizes,
-  stay: number,
+  resident: readonly number[],
   depth: number,
 ): Choice {
-  const all = layers.length, resident = new Set<number>();
-  for (let j = 0; j < stay; j++) {
-    resident.add(Math.floor((j + 0.5) * all / stay));
-  }
-  const streamed = layers.map((_, i) => i).filter((i) => !resident.has(i));
+  const stay = new Set(resident);
+  const streamed = layers.map((_, i) => i).filter((i) => !stay.has(i));
   return {
     streamed,
     depth: Math.min(depth, streamed.length),
@@ -197,28 +248,39 @@ function weightBytes(
     depth * slotBytes;
 }
 
+/** How much longer a step's loading takes than its computing, as slots are counted. */
+const LOADING = 4;
+
 /**
  * Slots that keep loading busy while nothing that is streamed computes: one in use,
  * one being filled, and as many as are filled during the longest pause, which is the
- * output matrix or a run of layers that stay. Time goes by bytes. Loading is at its
- * slowest, relative to computing, where both take the same for a whole step: it is
- * bound by the one thing or the other beyond that, and waits anyway.
+ * output matrix or a run of layers that stay. Time goes by bytes.
+ *
+ * A slot more hides the loading of one layer, at most; a layer that stays saves it for
+ * sure. So slots are counted for a step that loads much longer than it computes. Where
+ * both take about the same, some of the pause is not hidden.
  */
 function hidingDepth(
   { layers, output }: WeightSizes,
-  streamed: readonly number[],
+  { streamed }: Choice,
 ): number {
+  if (streamed.length === 0) return 0;
   const away = new Set(streamed);
-  let all = output, loaded = 0, run = 0, pause = output;
-  layers.forEach((bytes, i) => {
-    all += bytes;
-    if (away.has(i)) loaded += bytes;
-    run = away.has(i) ? 0 : run + bytes;
-    pause = Math.max(pause, run);
-  });
-  const each = loaded / Math.max(1, streamed.length);
-  if (each === 0) return 0;
-  return 2 + Math.ceil(loaded / all * pause / each);
+  let all = output, loaded = 0, pause = 0, run = 0;
+  // Twice round: the run at the end goes on, over the output, at the start.
+  for (let i = 0; i < 2 * layers.length; i++) {
+    const layer = i % layers.length, bytes = layers[layer]!;
+    if (i === layers.length) run += output;
+    if (i < layers.length) all += bytes;
+    if (!away.has(layer)) run += bytes;
+    else {
+      pause = Math.max(pause, run);
+      run = 0;
+      if (i < layers.length) loaded += bytes;
+    }
+  }
+  const each = loaded / streamed.length;
+  return 2 + Math.ceil(loaded / (LOADING * all) * pause / each);
 }
 
 function described(
@@ -227,35 +289,36 @@ function described(
   c: Choice,
   { rows, bytes: workspace }: WeightSizes["steps"][number],
 ): WeightPlan {
-  const { budget, layers, fixed, contextKv, leastKv, streaming } = sizes;
+  const { budget, layers, fixed, contextKv, streaming } = sizes;
   const { streamed, depth: slots, slotBytes } = c;
   const moved = streamed.reduce((sum, i) => sum + layers[i]!, 0);
-  const kv = c.tight ? leastKv : contextKv;
   const held = fixed + weightBytes(sizes, c);
   const notes = [
     `of ${budget} bytes, ${held} are weights, ${workspace} working memory` +
     (slots > 0 ? `, ${streaming[from]} to stream with` : "") +
-    `; ${kv} are kept for K and V${
-      c.tight
-        ? ", the least: there is no room for a whole context's"
-        : ", one whole context's"
-    }`,
+    (c.tight
+      ? `; K and V get the rest: one whole context's ${contextKv} are not left`
+      : `; ${contextKv} are kept for K and V, one whole context's`),
   ];
   if (slots > 0) {
-    const said = resident === undefined
-      ? "as many layers stay as fit"
-      : "as many layers stay as was asked for";
+    const said = resident !== undefined
+      ? "as many layers stay as was asked for"
+      : c.tight
+      ? "no layer stays"
+      : "as many layers stay as fit";
     notes.push(
       `${said}; every step reads ${moved} bytes, so it takes at least ${moved} over the bandwidth, or what it computes if that is longer`,
       depth !== undefined
         ? `${slots} slots as asked for`
         : slots === 1
         ? "one slot: there is no room for a second, loading and computing take turns"
-        : `${slots} slots: one in use, the others filled ahead`,
-      `steps of up to ${rows} rows: ${
-        rows > sizes.steps[0]!.rows
-          ? "more rows for every layer that is read, at the cost of no layer"
-          : "larger ones would send layers away, or were not asked for"
+        : `${slots} slots: one in use, the others filled ahead while layers that stay and the output compute`,
+      `steps of up to ${rows} rows${
+        sizes.steps.length === 1
+          ? ", as asked for"
+          : rows > sizes.steps[0]!.rows
+          ? ": more rows for each layer that is read, and no layer goes for it"
+          : ": there is no room for larger ones"
       }`,
     );
   }

@@ -26,6 +26,7 @@ type Outcome = "fails" | "passes" | "does not end";
 
 /** Copies what git knows or would know. */
 async function copyTree(to: string): Promise<void> {
+  await Deno.mkdir(`${to}/.tmp`, { recursive: true });
   const root = fileURLToPath(ROOT);
   const list = execFileSync(
     "git",
@@ -57,10 +58,12 @@ async function runTests(
       "--fail-fast",
       "--quiet",
       "--allow-read",
+      "--allow-write=.tmp",
       "--allow-env",
       ...tests,
     ],
     cwd: tree,
+    env: { TMPDIR: `${tree}/.tmp`, TMP: `${tree}/.tmp`, TEMP: `${tree}/.tmp` },
     stdout: "null",
     stderr: "null",
   }).spawn();

@@ -108,6 +108,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     ),
     mode: options.mode ?? -1,
     spins: options.spins ?? 2000,
+    shared: feeding !== undefined,
   });
   let feeders: Feeders | undefined;
   try {

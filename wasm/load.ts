@@ -80,7 +80,7 @@ export function take(memory: Books, bytes: number, what: string): Span {
   const { capacity, used, largestFree } = memory.stat();
   throw new NoRoom(
     `Cannot place ${what}: ${bytes} bytes wanted, ${largestFree} free in one piece ` +
-      `(${used} of ${capacity} in use); raise "budget" or lower "context"`,
+      `(${used} of ${capacity} in use); raise "budget", lower "context" or stream layers with weightOffload()`,
   );
 }
 
@@ -127,6 +127,10 @@ export function placeWeights(
     if (vector) vectors.set(name, w);
     else matrices.set(name, { tensor, layout, panels, w });
     tasks.push(...tasksOf(weight, w, CHUNK, exact));
+  }
+  // In the order of the file, so that what drives and systems read ahead is of use.
+  for (const { tasks } of layers) {
+    tasks.sort((a, b) => a.file - b.file || a.offset - b.offset);
   }
   const hosts = from === "disk" ? [] : layers.map((l, host) => {
     tasks.push(...l.tasks.map((task) => ({ ...task, host })));

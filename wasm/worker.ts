@@ -6,7 +6,7 @@
  *
  * ```text
  *  0 generation   1 finished     2 arrived      3 program       4..6 barrier
- *  7 stop         8 next task    9 tasks done
+ *  7 stop         8 next task    9 tasks done   10 spins of the barrier
  * ```
  * The caller writes a program's address, raises `generation` and wakes everyone;
  * the last to finish copies it to `finished` and wakes the caller.

@@ -14,6 +14,12 @@ import {
 /** How long workers may take to stop by themselves, milliseconds. */
 const PATIENCE = 2000;
 
+/** Looks at a barrier before a worker sleeps, where cores are its own. */
+const BARRIER_SPINS = 20_000;
+
+/** Where others have work for them meanwhile. */
+const SHARED_SPINS = 1000;
+
 /** Bytes that `Workers` needs for its control words. */
 export const CONTROL_BYTES = CONTROL_WORDS * 4;
 
@@ -27,6 +33,8 @@ export interface WorkersOptions {
   readonly scratch: readonly number[];
   readonly mode: number;
   readonly spins: number;
+  /** Others compute on the same cores: feeders. Default false. */
+  readonly shared?: boolean;
 }
 
 /** A set of workers that run step programs together. */
@@ -50,6 +58,7 @@ export class Workers {
     const { memory, control } = options;
     this.#words = new Int32Array(memory.buffer, control, CONTROL_WORDS);
     this.#words.fill(0);
+    this.#words[10] = options.shared ? SHARED_SPINS : BARRIER_SPINS;
   }
 
   /** Starts the workers and waits until each has its kernels. */

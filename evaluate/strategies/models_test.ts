@@ -11,6 +11,7 @@ import { replayReport } from "./replay.ts";
 import type { Report } from "./report.ts";
 import { sharingReport } from "./sharing.ts";
 import { speculationReport } from "./speculation.ts";
+import { weightsReport } from "./weights.ts";
 
 const MODEL = "tiny/dev/llama-gqa-q4_0.gguf";
 
@@ -186,5 +187,29 @@ benchmarkTest(
     const [f16, int8, mixed, int4] = held.map((h) => h.perToken);
     assert.ok(int8! < f16! * 0.6 && mixed! < int8! && int4! < mixed!);
     assert.equal(tables.length, 2);
+  },
+);
+
+benchmarkTest(
+  "weightsReport() streams what it says, within the budget",
+  weightsReport,
+  undefined,
+  ({ figures }) => {
+    const rows = figures.rows as readonly {
+      medium: string;
+      resident: number;
+      batch: number;
+      bytes: number;
+      stepMs: number;
+      peak: number;
+      budget: number;
+    }[];
+    // Two layers: none stays or one, from the file and the host, for 1 and 8.
+    assert.equal(rows.length, 2 * 2 * 2);
+    for (const r of rows) {
+      assert.ok(r.peak <= r.budget && r.stepMs > 0);
+      const share = r.bytes / rows[0]!.bytes;
+      assert.ok(Math.abs(share - (2 - r.resident) / 2) < 0.02, `${share}`);
+    }
   },
 );

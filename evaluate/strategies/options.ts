@@ -17,7 +17,8 @@ export type StrategyName =
   | "tiers"
   | "checkpoint"
   | "context"
-  | "speculation";
+  | "speculation"
+  | "weights";
 
 /** What each is about, in a line of `--help`. */
 export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
@@ -32,6 +33,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
     "bytes and time of parked sequences by what they keep; needs --allow-write",
   context: "tokens per second where K and V do not fit; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
+  weights: "decode speed with layers streamed, over what bandwidth allows",
 };
 
 /** What `--help` prints. */

@@ -831,6 +831,49 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (w[i++] === 1) return false;",
     tests: ["plugins/disk/slot_test.ts"],
   },
+  // Weights that stream.
+  {
+    name: "slots are counted as one when layers are placed",
+    file: "plugins/weight_offload.ts",
+    find: "    depth * slotBytes;",
+    replace: "    slotBytes;",
+    tests: ["plugins/weight_offload_test.ts"],
+  },
+  {
+    name: "a longer pause takes no more slots",
+    file: "plugins/weight_offload.ts",
+    find: "pause = Math.max(pause, run);",
+    replace: "pause = run;",
+    tests: ["plugins/weight_offload_test.ts"],
+  },
+  {
+    name: "a plan may stream a layer twice",
+    file: "core/place_weights.ts",
+    find: "layer > (streamed[i - 1] ?? -1)",
+    replace: "layer >= (streamed[i - 1] ?? -1)",
+    tests: ["core/place_weights_test.ts"],
+  },
+  {
+    name: "all streamed layers are looked for in one slot",
+    file: "wasm/load.ts",
+    find: "slots + k % depth * slotBytes",
+    replace: "slots + 0 * (k % depth * slotBytes)",
+    tests: ["wasm/streaming_test.ts"],
+  },
+  {
+    name: "a file that changed is read on",
+    file: "wasm/feeder.ts",
+    find: "for (const i of used) check(files[i]!);",
+    replace: "used;",
+    tests: ["wasm/streaming_test.ts"],
+  },
+  {
+    name: "a step whose layers did not come in counts as done",
+    file: "wasm/backend.ts",
+    find: "if (feeders?.failed) throw await feeders.failure();",
+    replace: "",
+    tests: ["wasm/streaming_test.ts"],
+  },
   // Hidden states.
   {
     name: "checkpoint: a block is gathered from its middle on",

@@ -1,8 +1,9 @@
 // Where workers meet, and how they wait for others.
 
-/** Where workers meet: { arrived, generation, sleepers }. */
+/** Where workers meet: { arrived, generation, sleepers, -, -, -, spins }. */
 export function barrier(sync: usize, threads: i32): void {
   if (threads == 1) return;
+  const most = load<i32>(sync, 24);
   const now = atomic.load<i32>(sync, 4);
   if (atomic.add<i32>(sync, 1) == threads - 1) {
     atomic.store<i32>(sync, 0);
@@ -11,7 +12,7 @@ export function barrier(sync: usize, threads: i32): void {
     return;
   }
   for (let spins = 0; atomic.load<i32>(sync, 4) == now; spins++) {
-    if (spins < 20000) continue;
+    if (spins < most) continue;
     // Someone lost its core: sleep, for at most a millisecond at a time.
     atomic.add<i32>(sync, 1, 8);
     atomic.wait<i32>(sync + 4, now, 1000000);

@@ -124,6 +124,40 @@ export function repackBook(a: Repack): void {
   }
 }
 
+/** Bits from `shift` on of each byte, as many as `mask` has. */
+// @ts-ignore: decorator
+@inline
+function bits(v: v128, shift: i32, mask: u8): v128 {
+  return v128.and(i16x8.shr_u(v, shift), i8x16.splat(mask));
+}
+
+/** 32 codes of 4 bits, the second 16 in the upper halves: four to each of four lines. */
+// @ts-ignore: decorator
+@inline
+function putCodes(w: usize, first: v128, second: v128): void {
+  const v = v128.or(first, i16x8.shl(second, 4));
+  v128.store32_lane(w, v, 0);
+  v128.store32_lane(w, v, 1, 16);
+  v128.store32_lane(w, v, 2, 32);
+  v128.store32_lane(w, v, 3, 48);
+}
+
+/** The four words of `v` put together; no two have a bit in common. */
+// @ts-ignore: decorator
+@inline
+function words(v: v128): u32 {
+  v = v128.or(v, i32x4.shuffle(v, v, 2, 3, 0, 1));
+  v = v128.or(v, i32x4.shuffle(v, v, 1, 0, 3, 2));
+  return i32x4.extract_lane(v, 0);
+}
+
+/** Pairs of bits, of each word in turn the lowest that are left. */
+// @ts-ignore: decorator
+@inline
+function pairsOf(v: v128): u32 {
+  return words(i32x4.mul(v, i32x4(1, 4, 16, 64)));
+}
+
 /** The six-bit scale and minimum of sub-block `j` (0..7) of Q4_K and Q5_K. */
 // @ts-ignore: decorator
 @inline
@@ -153,39 +187,19 @@ export function repackSuper(a: Repack, five: bool): void {
         const to = at + scales + (<usize> (r & 7) << 2);
         store<f32>(to, d * <f32> sixBits(p + 4, j, false));
         store<f32>(to, -(dmin * <f32> sixBits(p + 4, j, true)), 32);
-        const q = codes + ((j >> 1) << 5), shift = <u8> ((j & 1) << 2);
+        const q = codes + ((j >> 1) << 5), shift = <i32> ((j & 1) << 2);
         const w = at + (half << 6) + lane;
-        for (let k: usize = 0; k < 16; k++) {
-          const lo = (load<u8>(q + k) >> shift) & 15;
-          const hi = (load<u8>(q + k + 16) >> shift) & 15;
-          store<u8>(w + ((k >> 2) << 4) + (k & 3), lo | (hi << 4));
-        }
+        putCodes(w, bits(v128.load(q), shift, 15), bits(v128.load(q, 16), shift, 15));
         if (!five) continue;
-        for (let c: usize = 0; c < 4; c++) {
-          let bits: u8 = 0;
-          for (let v: usize = 0; v < 4; v++) {
-            const k = v * 4 + c;
-            bits |= ((load<u8>(p + 16 + k) >> <u8> j) & 1) << <u8> v;
-            bits |= ((load<u8>(p + 32 + k) >> <u8> j) & 1) << <u8> (4 + v);
-          }
-          store<u8>(at + (half << 4) + lane + c, bits, 128);
-        }
+        const low = bits(v128.load(p, 16), <i32> j, 1);
+        const high = bits(v128.load(p, 32), <i32> j, 1);
+        const sum = v128.or(
+          i32x4.mul(low, i32x4(1, 2, 4, 8)),
+          i32x4.mul(high, i32x4(16, 32, 64, 128)),
+        );
+        store<u32>(at + (half << 4) + lane, words(sum), 128);
       }
     }
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function putCode(w: usize, pairs: usize, k: usize, c: u32, six: bool): void {
-  const at = k & 15, j = at >> 2, high = k >> 4;
-  const p = w + (j << 4) + (at & 3);
-  if (high) store<u8>(p, load<u8>(p) | <u8> ((c & 15) << 4));
-  else store<u8>(p, <u8> (c & 15));
-  if (six) {
-    const h = pairs + (high << 4) + (at & 3);
-    const bits = (c >> 4) << <u32> (j << 1);
-    store<u8>(h, j == 0 ? <u8> bits : load<u8>(h) | <u8> bits);
   }
 }
 
@@ -202,11 +216,10 @@ export function repackSix(a: Repack): void {
         const h = j >> 2, t = j & 3;
         const ql = p + (h << 6) + ((t & 1) << 5), qh = p + 128 + (h << 5);
         const w = at + (half << 6) + lane, pairs = at + 128 + (half << 5) + lane;
-        for (let k: usize = 0; k < 32; k++) {
-          const c = ((load<u8>(ql + k) >> <u8> ((t >> 1) << 2)) & 15) |
-            (((load<u8>(qh + k) >> <u8> (t << 1)) & 3) << 4);
-          putCode(w, pairs, k, c, true);
-        }
+        const low = <i32> ((t >> 1) << 2), high = <i32> (t << 1);
+        putCodes(w, bits(v128.load(ql), low, 15), bits(v128.load(ql, 16), low, 15));
+        store<u32>(pairs, pairsOf(bits(v128.load(qh), high, 3)));
+        store<u32>(pairs, pairsOf(bits(v128.load(qh, 16), high, 3)), 16);
         const sc = at + 192 + (half << 3) + (lane >> 2);
         store<u8>(sc, load<u8>(p + 192 + (j << 1)));
         store<u8>(sc, load<u8>(p + 193 + (j << 1)), 4);
@@ -225,11 +238,9 @@ export function repackTwo(a: Repack): void {
     const half = <usize> (r >> 2) & 1, lane = <usize> (r & 3) << 2;
     for (let s: usize = 0; s < nb; s += 8, p += 84, at += 64) {
       for (let j: usize = 0; j < 8; j++, at += 160) {
-        const q = p + 16 + ((j >> 2) << 5), shift = <u8> ((j & 3) << 1);
+        const q = p + 16 + ((j >> 2) << 5), shift = <i32> ((j & 3) << 1);
         const w = at + (half << 6) + lane;
-        for (let k: usize = 0; k < 32; k++) {
-          putCode(w, 0, k, (load<u8>(q + k) >> shift) & 3, false);
-        }
+        putCodes(w, bits(v128.load(q), shift, 3), bits(v128.load(q, 16), shift, 3));
         const sc = at + 128 + (half << 3) + (lane >> 2);
         for (let g: usize = 0; g < 2; g++) {
           const v = load<u8>(p + (j << 1) + g);
@@ -253,13 +264,13 @@ export function repackThree(a: Repack): void {
     const half = <usize> (r >> 2) & 1, lane = <usize> (r & 3) << 2;
     for (let s: usize = 0; s < nb; s += 8, p += 110, at += 32) {
       for (let j: usize = 0; j < 8; j++, at += 144) {
-        const q = p + 32 + ((j >> 2) << 5), shift = <u8> ((j & 3) << 1);
+        const q = p + 32 + ((j >> 2) << 5), shift = <i32> ((j & 3) << 1);
         const w = at + (half << 6) + lane;
-        for (let k: usize = 0; k < 32; k++) {
-          const third = (load<u8>(p + k) >> <u8> j) & 1;
-          const c = ((load<u8>(q + k) >> shift) & 3) | (third << 2);
-          putCode(w, 0, k, c, false);
-        }
+        const first = bits(v128.load(q), shift, 3);
+        const second = bits(v128.load(q, 16), shift, 3);
+        const third = i16x8.shl(bits(v128.load(p), <i32> j, 1), 2);
+        const fourth = i16x8.shl(bits(v128.load(p, 16), <i32> j, 1), 2);
+        putCodes(w, v128.or(first, third), v128.or(second, fourth));
         const sc = at + 128 + (half << 3) + (lane >> 2);
         for (let g: usize = 0; g < 2; g++) {
           const i = (j << 1) + g;
