@@ -377,6 +377,16 @@ export class Scheduler {
     } else if (s.computed === s.length) this.#end(s, "length");
   }
 
+  /** Whether anybody waits for a planned step: not all of its requests were aborted. */
+  isWanted(plan: StepPlan): boolean {
+    this.#requirePlanned(plan);
+    const { entries, count } = this.#plan;
+    for (let i = 0; i < count; i++) {
+      if (entries[i]!.state.leaving !== "aborted") return true;
+    }
+    return false;
+  }
+
   /** Instead of `done()`, for a step that failed: its requests are as before. */
   cancel(plan: StepPlan): readonly Finished[] {
     this.#requirePlanned(plan);

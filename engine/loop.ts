@@ -137,7 +137,10 @@ export class Loop {
     try {
       const loading = this.#cache.load(plan.reservation);
       if (loading !== undefined) await loading;
-      await this.#execute(plan);
+      if (!await this.#execute(plan)) {
+        this.#report(this.#scheduler.cancel(plan));
+        return;
+      }
     } catch (error) {
       if (error instanceof LostBlocks) {
         this.#report(this.#scheduler.lose(plan, error.lost));
@@ -153,15 +156,20 @@ export class Loop {
     this.#report(this.#scheduler.ended());
   }
 
-  async #execute(plan: StepPlan): Promise<void> {
+  /** Runs a step and gives what comes of it; false where that is nothing. */
+  async #execute(plan: StepPlan): Promise<boolean> {
     if (plan.sweeps) {
-      const give = (i: number, result: StepResult): void =>
-        this.#give(plan, i, result);
-      return this.sweeps.run(plan, this.#top(plan), give);
+      return await this.sweeps.run(
+        plan,
+        this.#top(plan),
+        () => this.#scheduler.isWanted(plan),
+        (i, result) => this.#give(plan, i, result),
+      );
     }
     this.#fill(plan);
     const result = await this.#backend.run();
     for (let i = 0; i < plan.count; i++) this.#give(plan, i, result);
+    return true;
   }
 
   /** Gives the i-th entry's rows to its job, and takes its tokens. */

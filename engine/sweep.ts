@@ -41,17 +41,21 @@ export class Sweeps {
 
   /**
    * Runs a step to its end. `give` hears of each entry when its wanted row is there;
-   * `top`: as the batch wants it.
+   * `top`: as the batch wants it. Once nobody `isWanted` the rest is left out, but for
+   * what brings the streamed layers back to where a step begins; false then: nothing of
+   * it is of use.
    */
   async run(
     plan: StepPlan,
     top: number,
+    isWanted: () => boolean,
     give: (i: number, result: StepResult) => void,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { batch } = this.#backend, sweep = batch.sweep!;
     const { edges, width } = sweep;
     this.#rows = new Float32Array(plan.rows * width);
     this.#peak = Math.max(this.#peak, this.#rows.byteLength);
+    let wanted = true;
     try {
       for (let e = 0; e + 1 < edges.length; e++) {
         sweep.from = edges[e]!;
@@ -59,10 +63,14 @@ export class Sweeps {
         const last = e + 2 === edges.length;
         for (const part of this.#parts(plan.rows)) {
           sweep.stays = part.to < plan.rows;
+          wanted &&= isWanted();
+          // The last one gives slots back.
+          if (!wanted && sweep.stays) continue;
           const result = await this.#part(plan, sweep, part, last ? top : 0);
-          if (last) giveEnds(plan, part, (i) => give(i, result));
+          if (last && wanted) giveEnds(plan, part, (i) => give(i, result));
         }
       }
+      return wanted;
     } finally {
       sweep.from = 0;
       sweep.to = edges.at(-1)!;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Plugin } from "../core/plugin.ts";
+import { dice } from "../core/testing/cache_driver.ts";
 import { kvInt4 } from "../plugins/kv_int4.ts";
 import { kvInt8 } from "../plugins/kv_int8.ts";
 import { pagedAttention } from "../plugins/paged_attention.ts";
@@ -82,6 +83,57 @@ Deno.test({
           }
         });
       }
+    }
+  },
+});
+
+Deno.test({
+  name:
+    `Requests are aborted while layers are gone through, and others are not harmed${why}`,
+  ignore,
+  fn: async () => {
+    const { path } = (await openTinyModel(names[0]!)).fixture;
+    const sizes = { threads: 2, context: 128, chunk: 8, check: true };
+    await using engine = await load(path, {
+      ...sizes,
+      plugins: [
+        pagedAttention({ blockTokens: 8 }),
+        prefixCache(),
+        kvInt8(),
+        weightOffload({ resident: 0, depth: 1 }),
+      ],
+    });
+    const prompts = PROMPTS.map((p) => p.map((t) => t % engine.spec.vocab));
+    const wanted: unknown[] = [];
+    for (const tokens of prompts) {
+      wanted.push(await collect(engine.generate({ tokens, maxTokens: 4 })));
+    }
+    const roll = dice(3);
+    let aborted = 0;
+    for (let round = 0; round < 60; round++) {
+      engine.cache.evictIdle();
+      const run = prompts.map(async (tokens, i) => {
+        const stop = new AbortController();
+        // All of them, or some.
+        if (round % 2 === 0 || roll(2) === 0) {
+          setTimeout(() => stop.abort(), roll(12));
+        }
+        try {
+          const options = { tokens, maxTokens: 4, signal: stop.signal };
+          assert.deepEqual(await collect(engine.generate(options)), wanted[i]);
+        } catch (error) {
+          if (!stop.signal.aborted) throw error;
+          aborted++;
+        }
+      });
+      await Promise.all(run);
+      engine.check();
+      assert.equal(engine.cache.stat().sequences, 0);
+    }
+    assert.ok(aborted > 20, `${aborted} aborted`);
+    for (const [i, tokens] of prompts.entries()) {
+      const again = await collect(engine.generate({ tokens, maxTokens: 4 }));
+      assert.deepEqual(again, wanted[i]);
     }
   },
 });
