@@ -98,6 +98,54 @@ export function backendLaws(
     assert.deepEqual(row(second.logits, 1, 10), wantB);
   });
 
+  law(
+    "computes the same K and V from the hidden states it kept",
+    async (start) => {
+      const all = ids(30);
+      const want = await alone(await start(), all);
+      for (const boundaries of [[1], [2], [1, 2]]) {
+        const { backend, driver } = await start({ ...BLOCKS, boundaries });
+        const { hidden } = backend.batch;
+        assert.ok(backend.hidden && hidden, "has none");
+        assert.deepEqual(hidden.boundaries, boundaries);
+        const { width } = hidden;
+        const kept = boundaries.map(() => new Float32Array(30 * width));
+        for (let from = 0; from < 30; from += 7) {
+          const part = all.slice(from, from + 7);
+          hidden.mode = "keep";
+          const { logits } = await driver.step([{ seq: 0, from, ids: part }]);
+          const end = from + part.length;
+          assert.deepEqual(
+            logits,
+            row(want, from, end),
+            "keeping changes bits",
+          );
+          kept.forEach((rows, k) => {
+            const now = hidden.rows[k]!.subarray(0, part.length * width);
+            rows.set(now, from * width);
+          });
+        }
+        // Two sequences at once, cut in other places.
+        for (const [from, end] of [[0, 11], [11, 13], [13, 24]] as const) {
+          hidden.mode = "inject";
+          kept.forEach((rows, k) => {
+            const now = rows.subarray(from * width, end * width);
+            hidden.rows[k]!.set(now);
+            hidden.rows[k]!.set(now, now.length);
+          });
+          const part = all.slice(from, end);
+          await driver.step([1, 2].map((seq) => ({ seq, from, ids: part })));
+        }
+        hidden.mode = "none";
+        for (const seq of [2, 1]) {
+          const rest = { seq, from: 24, ids: all.slice(24) };
+          const { logits } = await driver.step([rest]);
+          assert.deepEqual(logits, row(want, 24, 30), `layers ${boundaries}`);
+        }
+      }
+    },
+  );
+
   law("gives the same bits however layers are grouped", async (start) => {
     const want = await alone(await start(), ids(30));
     const groups = [1, 0, 2].map((layer) => {

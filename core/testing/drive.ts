@@ -66,6 +66,8 @@ export interface DriverOptions {
    * the end of a block. Default: nothing.
    */
   readonly codec?: Codec;
+  /** Layers before which hidden states are to be had. Default: none. */
+  readonly boundaries?: readonly number[];
 }
 
 /**
@@ -94,7 +96,7 @@ export class Driver {
     this.#vocab = spec.vocab;
     this.#options = options;
     this.#blocks = this.groups.map((g) => new DriveBlocks(backend, g, codec));
-    backend.bind(this.groups, options.blocks);
+    backend.bind(this.groups, options.blocks, false, options.boundaries);
   }
 
   /** Runs one step and gives the logits of all rows, rows × vocabulary. */
@@ -113,14 +115,16 @@ export class Driver {
       this.#place(seq, from, from + ids.length);
       ids.forEach((id, i) => this.#row(row++, seq, from + i, id));
     }
+    // Of rows that are restored there are no logits.
+    const wanted = batch.hidden?.mode === "inject" ? 0 : row;
     batch.rows = row;
-    batch.wanted = row;
+    batch.wanted = wanted;
     batch.top = top;
     const result = await this.#backend.run();
-    const logits = new Float32Array(row * this.#vocab);
+    const logits = new Float32Array(wanted * this.#vocab);
     const topIds: Int32Array[] = [];
     const topLogits: Float32Array[] = [];
-    for (let i = 0; i < row; i++) {
+    for (let i = 0; i < wanted; i++) {
       logits.set(result.logits(i), i * this.#vocab);
       topIds.push(result.topIds(i).slice());
       topLogits.push(result.topLogits(i).slice());
