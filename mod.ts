@@ -70,6 +70,7 @@ export type * from "./core/backend.ts";
 export type * from "./core/cache.ts";
 export type * from "./core/cache_stat.ts";
 export type * from "./core/cache_types.ts";
+export type { Restorable } from "./core/checkpoints.ts";
 export type * from "./core/kept_prefix.ts";
 export type * from "./core/ledger.ts";
 export type * from "./core/model.ts";
