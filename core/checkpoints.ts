@@ -25,9 +25,11 @@ import type { SeqId } from "./types.ts";
 /** What computing K and V alone costs of a layer, about, until steps were timed. */
 const KV_PART = 0.2;
 
-/** Where checkpoints are known: positions [start, end); `start` Infinity for none. */
+/** Where checkpoints are known: positions [start, end). */
 export interface Restorable {
+  /** Infinity for none. */
   readonly start: number;
+  /** One past the last; where there are none, how far that is known. */
   readonly end: number;
 }
 
