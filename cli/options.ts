@@ -71,7 +71,19 @@ export const COMMON: readonly Option[] = [
     value: "N",
   }),
   option("plugins", "flag", "lookup", "guess repeated text, check it at once"),
-  option("plugins", "text", "offload", "host memory for waiting requests", {
+  option(
+    "plugins",
+    "text",
+    "offload",
+    "host memory for prefixes and contexts",
+    {
+      value: "BYTES",
+    },
+  ),
+  option("plugins", "text", "disk", "keep prefixes and contexts in files", {
+    value: "DIR",
+  }),
+  option("plugins", "text", "disk-bytes", "most bytes of it, default 4GiB", {
     value: "BYTES",
   }),
   option("plugins", "whole", "checkpoint", "hidden states every N layers", {

@@ -6,6 +6,7 @@
 import {
   checkpointing,
   cpuOffload,
+  diskOffload,
   pagedAttention,
   parseBytes,
   type Plugin,
@@ -18,6 +19,9 @@ import {
 } from "../mod.ts";
 import { UsageError } from "./host.ts";
 
+/** Most bytes on disk where none are said. */
+const DISK_BYTES = "4GiB";
+
 /** Most bytes of checkpoints. */
 const CHECKPOINT_BYTES = 2 ** 30;
 
@@ -29,6 +33,8 @@ export interface PluginOptions {
   readonly lookup?: boolean;
   readonly offload?: string;
   readonly checkpoint?: number;
+  readonly disk?: string;
+  readonly diskBytes?: string;
   readonly redis?: string;
   readonly weights?: WeightSource;
   readonly resident?: number;
@@ -45,6 +51,11 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (sinks !== undefined && window === undefined) {
     throw new UsageError(
       'Cannot use "--sinks" alone: "--window" is wanted too',
+    );
+  }
+  if (o.diskBytes !== undefined && o.disk === undefined) {
+    throw new UsageError(
+      'Cannot use "--disk-bytes" alone: "--disk" is wanted too',
     );
   }
   if (resident !== undefined && weights === undefined) {
@@ -66,6 +77,12 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
       ...checkpoint === undefined
         ? []
         : [checkpointing({ every: checkpoint, bytes: CHECKPOINT_BYTES })],
+      ...o.disk === undefined ? [] : [
+        diskOffload({
+          folder: o.disk,
+          bytes: parseBytes(o.diskBytes ?? DISK_BYTES),
+        }),
+      ],
       // Who names a server wants to hear that it is not there.
       ...o.redis === undefined
         ? []

@@ -18,6 +18,7 @@ Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
     names({
       lookup: true,
       offload: "1MiB",
+      disk: "cache",
       redis: "redis://host",
       blockTokens: 32,
     }),
@@ -26,6 +27,7 @@ Deno.test("pluginsOf() adds what is asked for to the default plugins", () => {
       "prefix-cache",
       "prompt-lookup",
       "cpu-offload",
+      "disk-offload",
       "redis-offload",
     ],
   );
@@ -54,6 +56,9 @@ Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
       [{ resident: 4 }, /"--weights" is wanted too/],
       [{ weights: "disk", resident: -1 }, /"resident" -1/],
       [{ offload: "much" }, /"much"/],
+      [{ disk: "" }, /folder ""/],
+      [{ disk: "cache", diskBytes: "3" }, /"bytes" 3/],
+      [{ diskBytes: "1GiB" }, /"--disk" is wanted too/],
       [{ checkpoint: 0 }, /"every" 0/],
       [
         { redis: "http://ada:sesame@host" },

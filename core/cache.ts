@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { adopt, loadSeconds, noteUse } from "./adopt.ts";
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import { checkCache } from "./cache_check.ts";
@@ -23,11 +22,11 @@ import type {
 import { fillBatch } from "./fill.ts";
 import type { LedgerLine } from "./ledger.ts";
 import { requireCarried } from "./carried.ts";
-import { forkedBytes, growthBytes, peakBytes } from "./peak.ts";
+import { forkedBytes, growthBytes, peakBytes, spilledBytes } from "./peak.ts";
 import type { CachePlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import { findPrefix, missingKeys, type PrefixPlaces } from "./prefix.ts";
 import { type KeptOptions, KeptPrefix } from "./kept_prefix.ts";
+import { Prompts } from "./prompts.ts";
 import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
 import { Spill } from "./spill.ts";
@@ -40,7 +39,7 @@ import {
   summon,
   swapOut,
 } from "./swap.ts";
-import type { CacheEvent, Miss, MissReason } from "./slots.ts";
+import type { CacheEvent, Miss } from "./slots.ts";
 import type { BlockShape, MaybePromise, SeqId } from "./types.ts";
 import { unusedBytes } from "./unused.ts";
 
@@ -64,9 +63,6 @@ export interface CacheOptions {
   /** Positions that `trim()` can take back after a window has slid, default 0. */
   readonly slack?: number;
 }
-
-/** Blocks that a sequence keeps on the device whose others may spill. */
-const SPILLED_BLOCKS = 2;
 
 /** What a position is taken to cost until steps were timed. */
 const ROW_SECONDS = 0.002;
@@ -107,28 +103,16 @@ export class KVCache {
   readonly #store: BlockStore;
   readonly #memory: DeviceMemory;
   readonly #steps: Reservations;
+  readonly #prompts: Prompts;
   readonly #spill: Spill;
   /** Undefined where nobody keeps hidden states. */
   readonly #checkpoints: Checkpoints | undefined;
   readonly #slack: number;
   readonly #seqs = new Map<SeqId, Sequence>();
   #ids = 0;
-  #hits = 0;
-  #hitTokens = 0;
-  #fetchedTokens = 0;
-  #declined = 0;
   #forks = 0;
   /** Seconds that computing one position takes, about: what loading is weighed against. */
   rowSeconds: number = ROW_SECONDS;
-  readonly #misses: Record<MissReason, number> = {
-    short: 0,
-    differs: 0,
-    unseen: 0,
-    evicted: 0,
-    salted: 0,
-    unwanted: 0,
-    off: 0,
-  };
 
   /** See `createCache()`. */
   constructor(options: CacheOptions) {
@@ -154,6 +138,7 @@ export class KVCache {
       slack,
       (seq, action) => this.#free(seq, action),
     );
+    this.#prompts = new Prompts(plan, this.#store, this.#steps.chains);
   }
 
   /**
@@ -161,35 +146,15 @@ export class KVCache {
    * token.
    */
   open(prompt: ArrayLike<number>, options: OpenOptions = {}): Opened {
-    const { reuse = true, tiers = true, salt = "", priority = 0 } = options;
-    const places = reuse ? this.#findable() : undefined;
-    if (places === undefined) {
-      const reason = reuse ? "off" : "unwanted";
-      const s = this.#fresh(salt, priority);
-      return this.#missed(s, { reason, position: 0, block: 0, group: 0 });
-    }
-    const hit = findPrefix(prompt, salt, places, !tiers);
+    const { salt = "", priority = 0 } = options;
     const s = this.#fresh(salt, priority);
-    if (hit.length === 0) return this.#missed(s, hit.miss);
-    let wanted = hit.length;
-    if (wanted > hit.here) {
-      const saved = this.#againSeconds(s, prompt, hit.here, wanted);
-      if (loadSeconds(hit, places) >= saved) {
-        wanted = hit.here;
-        this.#declined++;
-      }
-    }
-    const length = adopt(s, hit, wanted, prompt, places);
-    noteUse(s, this.plan);
-    s.write(prompt, 0, length, 0);
-    s.length = length;
-    if (length > 0) {
-      this.#hits++;
-      this.#hitTokens += length;
-      this.#fetchedTokens += Math.max(0, length - hit.here);
-      this.emit({ type: "hit", seq: s.id, tokens: length });
-    }
-    return this.#missed(s, hit.miss);
+    const miss = this.#prompts.begin(
+      s,
+      prompt,
+      options,
+      (from, end) => this.#againSeconds(s, prompt, from, end),
+    );
+    return { seq: s.id, cached: s.length, miss };
   }
 
   /**
@@ -197,14 +162,7 @@ export class KVCache {
    * finds it. Undefined where there is nobody to ask; never rejects.
    */
   seek(prompt: ArrayLike<number>, salt = ""): Promise<unknown> | undefined {
-    const places = this.#findable(), { contents } = this.#store;
-    if (places === undefined || !contents.any) return undefined;
-    const asked = missingKeys(prompt, salt, places).map(({ keys }, g) =>
-      keys.length === 0
-        ? undefined
-        : contents.seek(keys, salt, this.plan.groups[g]!.shape.tokens)
-    ).filter((p) => p !== undefined);
-    return asked.length === 0 ? undefined : Promise.all(asked);
+    return this.#prompts.seek(prompt, salt);
   }
 
   /**
@@ -212,17 +170,7 @@ export class KVCache {
    * where there is one.
    */
   promote(prompt: ArrayLike<number>, salt = ""): void {
-    const places = this.#findable(), { contents } = this.#store;
-    if (places === undefined || !contents.any) return;
-    for (
-      const [g, { from, keys }] of missingKeys(prompt, salt, places).entries()
-    ) contents.promote(keys, from, g, salt, this.#store);
-  }
-
-  #findable(): PrefixPlaces | undefined {
-    const { groups, index } = this.plan, store = this.#store;
-    if (index === undefined) return undefined;
-    return { groups, index, store, chains: this.#steps.chains };
+    this.#prompts.promote(prompt, salt);
   }
 
   /** Changes whenever `sharedBytes()` may. */
@@ -232,25 +180,7 @@ export class KVCache {
 
   /** Bytes of the blocks that `open()` would find in use by others. */
   sharedBytes(prompt: ArrayLike<number>, salt: string): number {
-    const places = this.#findable(), store = this.#store;
-    if (places === undefined) return 0;
-    const { blocks } = findPrefix(prompt, salt, places, true);
-    let bytes = 0;
-    for (const ids of blocks) {
-      for (const id of ids) {
-        if (id > 0 && store.refs(id) > 0) bytes += store.blockBytes(id);
-      }
-    }
-    return bytes;
-  }
-
-  /** Counts a miss, of all of a prompt or of the rest of it. */
-  #missed(s: Sequence, miss: Miss | undefined): Opened {
-    if (miss !== undefined) {
-      this.#misses[miss.reason]++;
-      this.emit({ type: "miss", seq: s.id, miss });
-    }
-    return { seq: s.id, cached: s.length, miss };
+    return this.#prompts.sharedBytes(prompt, salt);
   }
 
   /**
@@ -537,28 +467,17 @@ export class KVCache {
    * fits, be it that its oldest blocks have to stay in a tier.
    */
   missingBytes(length: number): number {
-    const bytes = this.peakBytes(length, 1);
+    const bytes = this.peakBytes(length, 1), spill = this.#spill;
     const missing = Math.max(0, bytes - this.budgetBytes);
-    if (missing === 0 || !this.#spill.possible) return missing;
-    const { groups } = this.plan, { places, tiers } = this.#store;
-    const left = groups.reduce((sum, group, g) => {
-      const most = this.#spill.reads(g)
-        ? Math.min(length, SPILLED_BLOCKS * group.shape.tokens)
-        : length;
-      return sum +
-        peakBytes(
-          [group],
-          {
-            open: [places.open[g]!],
-            sealed: [places.sealed[g]],
-            slabs: [places.slabs[g]!],
-          },
-          most,
-          1,
-          this.#slack,
-          true,
-        );
-    }, 0);
+    if (missing === 0 || !spill.possible) return missing;
+    const { places, tiers } = this.#store;
+    const left = spilledBytes(
+      this.plan.groups,
+      places,
+      length,
+      this.#slack,
+      (g) => spill.reads(g),
+    );
     if (left > this.budgetBytes) return left - this.budgetBytes;
     return Math.max(0, bytes - left - tiers.sliceRoom);
   }
@@ -623,6 +542,7 @@ export class KVCache {
    */
   stat(later = false): CacheStat {
     const store = this.#store, plan = this.plan, seqs = this.#seqs;
+    const prompts = this.#prompts;
     const unused = later ? 0 : unusedBytes(plan, store, seqs.values());
     let tokens = 0;
     for (const s of this.#seqs.values()) tokens += s.length;
@@ -644,11 +564,11 @@ export class KVCache {
         return later ? unusedBytes(plan, store, seqs.values()) : unused;
       },
       references: store.references,
-      hits: this.#hits,
-      misses: { ...this.#misses },
-      hitTokens: this.#hitTokens,
-      fetchedTokens: this.#fetchedTokens,
-      declined: this.#declined,
+      hits: prompts.hits,
+      misses: { ...prompts.misses },
+      hitTokens: prompts.hitTokens,
+      fetchedTokens: prompts.fetchedTokens,
+      declined: prompts.declined,
       forks: this.#forks,
       copies: store.copies,
       evictions: store.evictions,

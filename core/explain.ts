@@ -4,7 +4,7 @@
  * @module
  */
 import type { CachePlan, GroupPlan } from "./plan.ts";
-import type { Restorer } from "./slots.ts";
+import type { Restorer, Tier } from "./slots.ts";
 
 /** Who filled the slots that hold for the whole cache; undefined: the default. */
 export interface Deciders {
@@ -30,6 +30,7 @@ export function explain(
     `"${t.id}" (rank ${t.rank}, ${t.capacity} bytes)`
   );
   lines.push(`tiers: ${["device", ...tiers].join(" > ")}`);
+  for (const t of plan.tiers) lines.push(`tier "${t.id}": ${takes(t)}`);
   lines.push(
     `index: ${
       by.index ? `"${by.index}"` : "none, nothing is shared by content"
@@ -49,6 +50,20 @@ export function explain(
   if (by.weights !== undefined) lines.push(...weights(plan, by.weights));
   if (plan.restore !== undefined) lines.push(restoring(plan.restore));
   return lines.join("\n");
+}
+
+/** What a tier is for. */
+function takes({ content, slice }: Tier): string {
+  const of = ["requests that give way"];
+  if (content !== undefined) {
+    of.unshift(
+      content.when === "full"
+        ? "prefixes, as soon as they are computed"
+        : "prefixes that the device gives up",
+    );
+  }
+  if (slice !== undefined) of.push("contexts larger than the device");
+  return of.join("; ");
 }
 
 /** What K and V that are gone are computed from. */

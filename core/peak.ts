@@ -38,6 +38,35 @@ export function peakBytes(
   return bytes;
 }
 
+/** Blocks that a sequence keeps on the device whose others spill. */
+const SPILLED_BLOCKS = 2;
+
+/**
+ * Bytes of blocks that one sequence of `length` needs on the device, one row a step,
+ * where of the groups that `spills` says its older blocks may be elsewhere.
+ */
+export function spilledBytes(
+  groups: readonly GroupPlan[],
+  places: Sizes,
+  length: number,
+  slack: number,
+  spills: (group: number) => boolean,
+): number {
+  let bytes = 0;
+  for (const [g, group] of groups.entries()) {
+    const most = spills(g)
+      ? Math.min(length, SPILLED_BLOCKS * group.shape.tokens)
+      : length;
+    const own: Sizes = {
+      open: [places.open[g]!],
+      sealed: [places.sealed[g]],
+      slabs: [places.slabs[g]!],
+    };
+    bytes += peakBytes([group], own, most, 1, slack, true);
+  }
+  return bytes;
+}
+
 /**
  * Bytes that `copies` sequences of `length` hold at most together, where their
  * first `shared` positions are the same and their blocks counted once. Windowed

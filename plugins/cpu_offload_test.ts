@@ -67,5 +67,9 @@ Deno.test("KVCache finds in host memory what the device has given up", async () 
   assert.equal(hitTokens, 64);
   assert.ok(fetchedTokens > 40, `${fetchedTokens}`);
   assert.ok(tiers[1]!.used > 0 && tiers[1]!.used <= 1 << 12);
+  assert.match(
+    d.plan.explain(),
+    /tier "cpu": prefixes that the device gives up; requests that give way; contexts larger than the device/,
+  );
   d.end();
 });

@@ -11,7 +11,7 @@ import { cpuOffload } from "../../plugins/cpu_offload.ts";
 import { diskOffload } from "../../plugins/disk_offload.ts";
 import { pagedAttention } from "../../plugins/paged_attention.ts";
 import { median } from "../statistics.ts";
-import { answer, sameTokens } from "./answer.ts";
+import { sameTokens } from "./answer.ts";
 import type { StrategyOptions } from "./options.ts";
 import { copyRate } from "./raw_rates.ts";
 import { number, percent, type Report } from "./report.ts";

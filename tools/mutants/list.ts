@@ -834,14 +834,14 @@ export const MUTANTS: readonly Mutant[] = [
   // Weights that stream.
   {
     name: "slots are counted as one when layers are placed",
-    file: "plugins/weight_offload.ts",
+    file: "plugins/weight_offload/choose.ts",
     find: "    depth * slotBytes;",
     replace: "    slotBytes;",
     tests: ["plugins/weight_offload_test.ts"],
   },
   {
     name: "a longer pause takes no more slots",
-    file: "plugins/weight_offload.ts",
+    file: "plugins/weight_offload/choose.ts",
     find: "pause = Math.max(pause, run);",
     replace: "pause = run;",
     tests: ["plugins/weight_offload_test.ts"],
