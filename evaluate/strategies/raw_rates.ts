@@ -16,11 +16,35 @@ export function copyRate(size: number, pieces: number): number {
   return 1000 * size * pieces / (performance.now() - started);
 }
 
-/** Bytes per second that one worker reads from a file that was just written. */
+/**
+ * Has the system forget what it keeps in memory of the files of a folder. False where
+ * that is not allowed (`--allow-run=dd`), or dd cannot.
+ */
+export async function forget(folder: string): Promise<boolean> {
+  const run = { name: "run", command: "dd" } as const;
+  if ((await Deno.permissions.query(run)).state !== "granted") return false;
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) {
+      if (!await forget(path)) return false;
+      continue;
+    }
+    const args = [`if=${path}`, "iflag=nocache", "count=0"];
+    const dd = new Deno.Command("dd", { args, stderr: "null" });
+    if (!(await dd.output()).success) return false;
+  }
+  return true;
+}
+
+/**
+ * Bytes per second that one worker reads from a file that was just written; `before`
+ * runs in between.
+ */
 export async function fileRate(
   path: string,
   size: number,
   pieces: number,
+  before?: () => Promise<unknown>,
 ): Promise<number> {
   const bytes = new Uint8Array(size);
   using file = await Deno.open(path, {
@@ -31,6 +55,8 @@ export async function fileRate(
   for (let i = 0; i < pieces; i++) {
     for (let n = 0; n < size;) n += await file.write(bytes.subarray(n));
   }
+  file.syncDataSync();
+  await before?.();
   const text = `(${readAll.toString()})()`;
   const url = URL.createObjectURL(
     new Blob([text], { type: "text/javascript" }),

@@ -5,6 +5,8 @@
  * @module
  */
 import type { Plugin } from "../../core/plugin.ts";
+import type { Tier } from "../../core/slots.ts";
+import type { BlockId } from "../../core/types.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { load } from "../../engine/load.ts";
 import { cpuOffload } from "../../plugins/cpu_offload.ts";
@@ -14,12 +16,15 @@ import { prefixCache } from "../../plugins/prefix_cache.ts";
 import { median } from "../statistics.ts";
 import { answer, sameTokens } from "./answer.ts";
 import type { StrategyOptions } from "./options.ts";
-import { copyRate, fileRate } from "./raw_rates.ts";
+import { copyRate, fileRate, forget } from "./raw_rates.ts";
 import { number, percent, type Report } from "./report.ts";
 import { type NextSlice, slicesOf } from "./texts.ts";
 
 /** Tokens of the prompt whose blocks move. */
 const PROMPT = 2000;
+
+/** Ids of blocks that the engine has none of. */
+const FIRST = 1e9;
 
 /** Room in the tiers, bytes. */
 const BYTES = 2 ** 31;
@@ -29,8 +34,10 @@ interface Rate {
   readonly tier: string;
   readonly blocks: number;
   readonly bytes: number;
-  /** Bytes per second. */
+  /** Bytes per second: as the tier gives them, all asked together. */
   readonly rate: number;
+  /** To their places on the device; 0 where that was not timed. */
+  readonly placed: number;
   readonly raw: number;
 }
 
@@ -60,9 +67,11 @@ export async function tiersReport(
     const rates: Rate[] = [], overlaps: Overlap[] = [];
     for (const tier of ["host", "disk"] as const) {
       const found = await tierRun(tier, folder, options);
-      rates.push(found.rate);
+      rates.push(...found.rates);
       overlaps.push(found.overlap);
-      tell(`${tier}: ${number(found.rate.rate / 1e9)} GB/s`);
+      for (const { tier, rate } of found.rates) {
+        tell(`${tier}: ${number(rate / 1e9)} GB/s`);
+      }
     }
     const restarts: Restart[] = [];
     for (let r = 0; r < options.rounds; r++) {
@@ -90,7 +99,7 @@ async function tierRun(
   tier: "host" | "disk",
   folder: string,
   options: StrategyOptions,
-): Promise<{ readonly rate: Rate; readonly overlap: Overlap }> {
+): Promise<{ readonly rates: readonly Rate[]; readonly overlap: Overlap }> {
   const { rounds, data, sizes } = options;
   const disk = diskOffload({ folder: `${folder}/rates`, bytes: BYTES });
   const plugin = tier === "host" ? cpuOffload({ bytes: BYTES }) : disk;
@@ -103,18 +112,80 @@ async function tierRun(
   await bring(engine, tokens);
   const { bytes, blocks } = await bring(engine, tokens);
   const size = bytes / blocks;
-  const own: number[] = [], raw: number[] = [];
+  const files = tier === "host" ? undefined : folder;
+  const held = engine.plan.tiers[0]!;
+  const own: number[] = [], placed: number[] = [], raw: number[] = [];
+  const cold: number[] = [], rawCold: number[] = [];
+  await fill(held, size, blocks);
+  await disk.idle();
   for (let r = 0; r < Math.max(5, rounds); r++) {
-    own.push(bytes / (await bring(engine, tokens)).seconds);
+    own.push(await tierRate(held, size, blocks));
     raw.push(
       tier === "host"
         ? copyRate(size, blocks)
         : await fileRate(`${folder}/raw`, size, blocks),
     );
+    placed.push(bytes / (await bring(engine, tokens)).seconds);
+    if (files === undefined || !await forget(files)) continue;
+    cold.push(await tierRate(held, size, blocks));
+    const again = (): Promise<boolean> => forget(files);
+    rawCold.push(await fileRate(`${folder}/raw`, size, blocks, again));
   }
-  const rate = { tier, blocks, bytes, rate: median(own), raw: median(raw) };
+  const rates: Rate[] = [{
+    tier,
+    blocks,
+    bytes,
+    rate: median(own),
+    placed: median(placed),
+    raw: median(raw),
+  }];
+  if (cold.length > 0) {
+    const [rate, raw] = [median(cold), median(rawCold)];
+    rates.push({ tier: "disk, cold", blocks, bytes, rate, placed: 0, raw });
+  }
   const overlap = await overlapRun(tier, engine, next, tokens, rounds);
-  return { rate, overlap };
+  return { rates, overlap };
+}
+
+/** Gives a tier blocks of its own to read. */
+async function fill(tier: Tier, size: number, blocks: number): Promise<void> {
+  for (let i = 0; i < blocks; i++) {
+    const bytes = new Uint8Array(size);
+    for (let at = 0; at < size; at += 64) bytes[at] = at * i;
+    await tier.put(FIRST + i as BlockId, bytes);
+  }
+}
+
+/** Bytes per second of blocks that are asked for together. */
+async function tierRate(
+  tier: Tier,
+  size: number,
+  blocks: number,
+): Promise<number> {
+  const out = roomFor(size * blocks);
+  const started = performance.now();
+  const found = await Promise.all(
+    Array.from(
+      { length: blocks },
+      (_, i) => {
+        const to = out.subarray(i * size, (i + 1) * size);
+        return tier.get(FIRST + i as BlockId, to);
+      },
+    ),
+  );
+  const seconds = (performance.now() - started) / 1000;
+  if (found.some((is) => is !== "ok")) throw new Error("a block was lost");
+  return size * blocks / seconds;
+}
+
+let room: Uint8Array = new Uint8Array(0);
+
+/** Shared memory that is there before it is timed. */
+function roomFor(bytes: number): Uint8Array {
+  if (room.length < bytes) {
+    room = new Uint8Array(new SharedArrayBuffer(bytes)).fill(1);
+  }
+  return room;
 }
 
 /** Brings the blocks of a prompt to a device that has none of them. */
@@ -219,15 +290,24 @@ function report(
   return {
     tables: [
       {
-        title: `Blocks of ${prompt} tokens, from a tier to their places`,
-        head: ["", "MB", "blocks", "GB/s", "raw GB/s", "of raw"],
-        rows: rates.map(({ tier, bytes, blocks, rate, raw }) => [
+        title: `Blocks of ${prompt} tokens, from a tier`,
+        head: [
+          "",
+          "MB",
+          "blocks",
+          "GB/s",
+          "raw GB/s",
+          "of raw",
+          "to places GB/s",
+        ],
+        rows: rates.map(({ tier, bytes, blocks, rate, placed, raw }) => [
           tier,
           number(bytes / 1e6),
           String(blocks),
           number(rate / 1e9),
           number(raw / 1e9),
           percent(rate / raw),
+          placed === 0 ? "" : number(placed / 1e9),
         ]),
       },
       {
@@ -257,7 +337,7 @@ function report(
       },
     ],
     notes: [
-      "Raw: as many bytes in pieces as large, copied by one thread, or read from one file by one worker; files were written just before, so that the system has them in memory.",
+      "Raw: as many bytes in pieces as large, copied by one thread, or read from one file by one worker; files were written just before, so that the system has them in memory, but for cold rows, which need --allow-run=dd to have it forget them.",
       `${
         restarts.filter((r) => r.equal).length
       } of ${restarts.length} answers are equal.`,
