@@ -22,22 +22,38 @@ export function adopt(
   prompt: ArrayLike<number>,
   places: PrefixPlaces,
 ): number {
-  const { groups, store } = places;
-  // First what is here: making room for the rest would evict it.
+  const { groups, chains, store } = places;
+  // First what is here, and what is at hand: making room for the rest would push it out.
   const kept: number[] = [];
+  const held = new Map<string, Uint8Array>();
   for (const [g, group] of groups.entries()) {
     for (let b = 0; b < length / group.shape.tokens; b++) {
       const id = hit.blocks[g]![b]!;
-      if (id <= 0) continue;
-      store.retain(id);
-      kept.push(id);
+      if (id > 0) {
+        store.retain(id);
+        kept.push(id);
+      } else if (id < 0) {
+        const key = chains[g]!.key(hit.digests[g]![b]!);
+        const bytes = store.contents.view(-1 - id, key);
+        if (bytes !== undefined) held.set(key, bytes);
+      }
     }
   }
-  let most = length;
-  while (!take(s, hit, most, prompt, places)) {
+  const takes = (most: number): boolean => {
     for (const table of s.tables) table.cut(0);
-    const full = groups.every((g) => g.sight.full);
-    most = full && most - hit.step > hit.here ? most - hit.step : hit.here;
+    return take(s, hit, most, prompt, held, places);
+  };
+  let most = length;
+  if (!takes(length)) {
+    // The most that fits; less would do for windows only if other blocks were there.
+    let low = hit.here / hit.step;
+    let high = groups.every((g) => g.sight.full) ? length / hit.step : low + 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (takes(middle * hit.step)) low = middle;
+      else high = middle;
+    }
+    takes(most = low * hit.step);
   }
   for (const id of kept) store.release(id);
   return most;
@@ -49,8 +65,10 @@ function take(
   hit: PrefixHit,
   length: number,
   prompt: ArrayLike<number>,
+  held: ReadonlyMap<string, Uint8Array>,
   { groups, chains, store }: PrefixPlaces,
 ): boolean {
+  s.awaits = false;
   for (const [g, table] of s.tables.entries()) {
     const group = groups[g]!, { tokens } = group.shape;
     const count = length / tokens, digests = hit.digests[g]!;
@@ -70,7 +88,7 @@ function take(
           salt: s.salt,
         };
         const about = store.contents.about(s.salt, length);
-        id = store.expect(g, b, -1 - id, key, about, content);
+        id = store.expect(g, b, -1 - id, key, about, content, held.get(key));
         if (id === 0) {
           table.count = table.pending;
           table.pending = 0;
@@ -131,12 +149,27 @@ export function loadSeconds(
   { groups, store }: PrefixPlaces,
 ): number {
   let seconds = 0;
+  eachTier(hit, groups, (tier, bytes) => {
+    seconds += bytes * store.tiers.secondsPerByte(tier);
+  });
+  return seconds;
+}
+
+/** They were too slow for a hit: what they are taken for falls, so they are tried again. */
+export function forgive(hit: PrefixHit, { groups, store }: PrefixPlaces): void {
+  const slow = new Set<number>();
+  eachTier(hit, groups, (tier) => slow.add(tier));
+  for (const tier of slow) store.tiers.forgive(tier);
+}
+
+function eachTier(
+  hit: PrefixHit,
+  groups: readonly GroupPlan[],
+  visit: (tier: number, bytes: number) => void,
+): void {
   for (const [g, group] of groups.entries()) {
     for (const id of hit.blocks[g]!) {
-      if (id < 0) {
-        seconds += group.sealedBytes * store.tiers.secondsPerByte(-1 - id);
-      }
+      if (id < 0) visit(-1 - id, group.sealedBytes);
     }
   }
-  return seconds;
 }

@@ -149,6 +149,7 @@ Deno.test("Scheduler brings the prefix of a request that waits nearer", async ()
   d.scheduler.add(B);
   assert.ok(d.step());
   assert.equal(d.scheduler.stat().waiting, 1);
+  await new Promise((r) => setTimeout(r));
   assert.equal(near.shelf.size, 5);
   d.drain();
   assert.equal(d.finished.get("b")!.cached, 20);

@@ -185,7 +185,8 @@ export class BlockStore {
   /**
    * A full block, block `index` of its sequence, that is to come from a tier that has
    * its content, with a place for it and one user; idle blocks make room. 0: there is
-   * no room. One that comes altered is found by nobody else.
+   * no room. One that comes altered is found by nobody else. `held`: its bytes, where
+   * the tier had them at hand.
    */
   expect(
     group: number,
@@ -194,6 +195,7 @@ export class BlockStore {
     key: string,
     about: Sought,
     content: BlockContent,
+    held: Uint8Array | undefined,
   ): number {
     const id = this.#spare.pop() ?? this.#fresh();
     const { fused, rounds, keepFirst } = this.#plan.groups[group]!;
@@ -214,9 +216,14 @@ export class BlockStore {
       ? ROUNDED
       : RAW;
     this.#away[id] = AWAY;
-    this.tiers.expect(id, tier, key, about, this);
+    this.tiers.expect(id, tier, key, about, held, this);
     if (!this.tiers.alters(id)) this.#name(id, key, content);
     return id;
+  }
+
+  /** Nobody finds a block by its content any more. */
+  unname(id: number): void {
+    this.#forgetKey(id);
   }
 
   /** Bytes of a full block, block `index` of its sequence, that is as on the device. */

@@ -83,6 +83,13 @@ export class BlockTable {
       this.#store.isFinal(this.ids[Math.floor(length / tokens)]!);
   }
 
+  /** Whether it ends at `length` within a block that is not on the device. */
+  isAwayAt(length: number): boolean {
+    const { tokens } = this.#group.shape;
+    return length % tokens !== 0 &&
+      this.#store.isAway(this.ids[Math.floor(length / tokens)]!);
+  }
+
   /** Releases what the query at `length`, and so any later one, cannot see. */
   slide(length: number): void {
     const { sight, shape } = this.#group;

@@ -9,6 +9,7 @@
  */
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
+import type { BlockTable } from "./block_table.ts";
 import { checkCache } from "./cache_check.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { CacheStat } from "./cache_stat.ts";
@@ -31,6 +32,7 @@ import { Reservations } from "./reservations.ts";
 import { Sequence } from "./sequence.ts";
 import { Spill } from "./spill.ts";
 import {
+  arrival,
   comeBack,
   isAway,
   isComing,
@@ -289,6 +291,11 @@ export class KVCache {
     return isComing(this.#get(seq), this.#store);
   }
 
+  /** Resolves when the next of a sequence's blocks has come, or is lost. */
+  arrival(seq: SeqId): Promise<unknown> | undefined {
+    return arrival(this.#get(seq), this.#store);
+  }
+
   /**
    * Seconds to move what only this sequence uses down and up again, by what moves
    * took so far; Infinity where no tier has room for it.
@@ -419,7 +426,9 @@ export class KVCache {
    */
   cutLost(seq: SeqId, at: number): boolean {
     const s = this.#free(seq, "cut");
-    if (!s.tables.every((t) => t.sees(at) && !t.isFinalAt(at))) return false;
+    const whole = (t: BlockTable): boolean =>
+      t.sees(at) && !t.isFinalAt(at) && !t.isAwayAt(at);
+    if (!s.tables.every(whole)) return false;
     for (const table of s.tables) table.cut(at);
     s.length = at;
     return true;
@@ -479,7 +488,7 @@ export class KVCache {
       (g) => spill.reads(g),
     );
     if (left > this.budgetBytes) return left - this.budgetBytes;
-    return Math.max(0, bytes - left - tiers.sliceRoom);
+    return Math.max(0, bytes - left - tiers.sliceCapacity);
   }
 
   /**

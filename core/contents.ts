@@ -7,6 +7,7 @@ import type { DeviceMemory } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { CachePlan, GroupPlan } from "./plan.ts";
 import type { ContentStore, Sought, Tier } from "./slots.ts";
+import type { MaybePromise } from "./types.ts";
 import { blockCodec, readBlock } from "./tier_bytes.ts";
 
 /** Keys whose places are remembered; older ones are asked for again. */
@@ -122,6 +123,15 @@ export class Contents {
     this.#known.set(key, at);
   }
 
+  /** The bytes of a block, where a tier has them at hand; it counts as a use. */
+  view(tier: number, key: string): Uint8Array | undefined {
+    try {
+      return this.#shelves.find((s) => s.at === tier)?.content.view?.(key);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** A store has it no more. */
   forget(key: string): void {
     this.#known.delete(key);
@@ -154,15 +164,16 @@ export class Contents {
         store.fullBytes(group, from + i);
       if ((room -= bytes) < 0) return;
       const out = new Uint8Array(new SharedArrayBuffer(bytes));
-      const keep = (found: "ok" | "lost"): void => {
-        if (found === "ok") near.content.keep(keys[i]!, out, about);
+      const keep = async (
+        found: MaybePromise<"ok" | "lost">,
+      ): Promise<void> => {
+        if (await found === "ok") await near.content.keep(keys[i]!, out, about);
       };
       try {
-        const found = far.content.read(keys[i]!, out, about);
-        if (found instanceof Promise) found.then(keep).catch(() => {});
-        else keep(found);
+        // What fails is asked again when the request runs.
+        keep(far.content.read(keys[i]!, out, about)).catch(() => {});
       } catch {
-        return; // It is asked again when the request runs.
+        return;
       }
     }
   }

@@ -54,8 +54,9 @@ export function spilledBytes(
 ): number {
   let bytes = 0;
   for (const [g, group] of groups.entries()) {
+    const blocks = SPILLED_BLOCKS + group.keepFirst;
     const most = spills(g)
-      ? Math.min(length, SPILLED_BLOCKS * group.shape.tokens)
+      ? Math.min(length, blocks * group.shape.tokens)
       : length;
     const own: Sizes = {
       open: [places.open[g]!],

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { adopt, loadSeconds, noteUse } from "./adopt.ts";
+import { adopt, forgive, loadSeconds, noteUse } from "./adopt.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { KeyChain } from "./content_key.ts";
 import type { CachePlan } from "./plan.ts";
@@ -70,6 +70,7 @@ export class Prompts {
       if (loadSeconds(hit, places) >= seconds(hit.here, wanted)) {
         wanted = hit.here;
         this.declined++;
+        forgive(hit, places);
       }
     }
     if (wanted === 0) return this.#missed(s, hit.miss);

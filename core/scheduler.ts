@@ -221,9 +221,11 @@ export class Scheduler {
 
   /**
    * Chooses the next step and reserves its blocks; undefined when nothing can
-   * run. Executes nothing. Throws a TypeError while a plan is not done.
+   * run. Executes nothing. Throws a TypeError while a plan is not done. `patient`:
+   * requests whose blocks are on their way do not run before, even if nobody else can;
+   * `arrival()` says when to ask again.
    */
-  step(): StepPlan | undefined {
+  step(patient = false): StepPlan | undefined {
     if (this.#planned) {
       throw new TypeError(
         "Cannot plan a step: call done() or cancel() for the last one first",
@@ -241,6 +243,9 @@ export class Scheduler {
       this.#arrive(false);
       this.#lookAhead();
       plan.choose(this.#running, chunk, guesses, sweeps);
+      if (plan.count === 0 && patient && this.arrival() !== undefined) {
+        return undefined;
+      }
       if (plan.count === 0 && this.#arrive(true)) {
         plan.choose(this.#running, chunk, guesses, sweeps);
       }
@@ -272,6 +277,20 @@ export class Scheduler {
         admits = true;
       }
     }
+  }
+
+  /** Resolves when blocks of a running request have come, or are lost. */
+  arrival(): Promise<unknown> | undefined {
+    for (const s of this.#running) {
+      const coming = s.coming ? this.#cache.arrival(s.seq!) : undefined;
+      if (coming !== undefined) return coming;
+    }
+    return undefined;
+  }
+
+  /** What the step reads is there: from now on it computes. */
+  loaded(): void {
+    this.#began = performance.now();
   }
 
   /**
@@ -345,7 +364,8 @@ export class Scheduler {
     this.#steps++;
     this.#rows += plan.rows;
     const took = (performance.now() - this.#began) / 1000;
-    this.#preemption.timed(plan.rows, took, plan.restores);
+    // One that reads from tiers meanwhile says nothing of how long computing takes.
+    if (!mine.spills) this.#preemption.timed(plan.rows, took, plan.restores);
     mine.restored = plan.restores;
     this.#drafted += mine.drafted;
     for (let i = 0; i < plan.count; i++) this.#settle(i);

@@ -71,7 +71,8 @@ export class Spill {
       let any = false;
       for (const [g, table] of s.tables.entries()) {
         const r = this.#readings[g];
-        if (r === undefined || b >= table.count) continue;
+        // Never one that will be written: after a cut it may be full and sealed.
+        if (r === undefined || (b + 1) * table.blockTokens > s.length) continue;
         any = true;
         const id = table.ids[b]!;
         if (

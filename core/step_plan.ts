@@ -69,8 +69,8 @@ export class Plan implements StepPlan {
   readonly #limits: StepLimits;
   readonly #drafter: Drafter | undefined;
   readonly #stepTokens: readonly number[];
-  /** A step reads blocks of one request from tiers, no more. */
-  #spilled = false;
+  /** It reads blocks of a request from tiers; of one, no more. */
+  spills = false;
 
   /** `stepTokens`: see `CachePlan`. */
   constructor(
@@ -105,7 +105,7 @@ export class Plan implements StepPlan {
     this.wanted = 0;
     this.count = 0;
     this.drafted = 0;
-    this.#spilled = false;
+    this.spills = false;
     this.sampled.fill(-1);
     this.stops.fill(0);
     this.accepted.fill(0);
@@ -222,7 +222,7 @@ export class Plan implements StepPlan {
     maxRows: number = this.#limits.maxRows,
   ): boolean {
     const { maxSeqs, maxWanted } = this.#limits;
-    if (this.count === maxSeqs || (s.spilled && this.#spilled)) return false;
+    if (this.count === maxSeqs || (s.spilled && this.spills)) return false;
     const prompt = s.promptLength;
     const left = maxWanted - this.wanted;
     let rows = Math.min(
@@ -242,7 +242,7 @@ export class Plan implements StepPlan {
     if (rows < 1) return false;
     const whole = s.computed + rows === s.length + drafts;
     const e = this.entries[this.count] ??= new Entry();
-    if (s.spilled) this.#spilled = true;
+    if (s.spilled) this.spills = true;
     e.state = s;
     e.request = s.request;
     e.seq = s.seq!;

@@ -117,6 +117,18 @@ export function isComing(s: Sequence, store: BlockStore): boolean {
   return coming;
 }
 
+/** When the first of its blocks that are on their way will be here, or lost. */
+export function arrival(
+  s: Sequence,
+  store: BlockStore,
+): Promise<boolean> | undefined {
+  for (const id of blocks(s)) {
+    const coming = store.isAway(id) ? store.tiers.arrival(id) : undefined;
+    if (coming !== undefined) return coming;
+  }
+  return undefined;
+}
+
 /**
  * Brings the bytes of all that is away to its places. Throws `LostBlocks` with
  * every sequence for which that fails.

@@ -40,6 +40,8 @@ interface Place {
   lost: boolean;
   /** Since it was asked for. */
   coming: Promise<boolean> | undefined;
+  /** Its bytes, where a tier in memory had them at hand. */
+  held: Uint8Array | undefined;
 }
 
 /** The tiers of one cache, and which blocks they hold. */
@@ -95,16 +97,34 @@ export class Tiers {
 
   /** Bytes that tiers with `slice` could still take. */
   get sliceRoom(): number {
-    let bytes = 0;
+    let bytes = this.sliceCapacity;
     for (const [i, t] of this.#tiers.entries()) {
-      if (t.slice !== undefined) bytes += t.capacity - this.#used[i]!;
+      if (t.slice !== undefined) bytes -= this.#used[i]!;
     }
     return bytes;
+  }
+
+  /** Bytes they could take if nobody else used them. */
+  get sliceCapacity(): number {
+    return this.#tiers.reduce(
+      (sum, t) => t.slice === undefined ? sum : sum + t.capacity,
+      0,
+    );
+  }
+
+  /** A tier was left out for being slow: it may be faster by now. */
+  forgive(tier: number): void {
+    this.#secondsPerByte[tier]! *= 7 / 8;
   }
 
   /** Whether a block will not come back as it went. */
   alters(id: number): boolean {
     return this.#places.get(id)?.codec?.lossy ?? false;
+  }
+
+  /** When a block that is on its way will be here, or lost. */
+  arrival(id: number): Promise<boolean> | undefined {
+    return this.#places.get(id)?.coming;
   }
 
   /** Whether a block is on its way and neither here nor lost yet. */
@@ -132,12 +152,13 @@ export class Tiers {
     for (let round = 0; round < 2; round++) {
       for (let tier = 0; tier < this.#tiers.length; tier++) {
         const { capacity, slice } = this.#tiers[tier]!;
-        if (capacity - this.#used[tier]! < this.#size(tier, id, store)) {
-          continue;
-        }
-        const parts = slice !== undefined && !this.#codec(tier, id, store);
-        if (whole && !parts) continue;
-        const taken = this.#give(id, tier, store);
+        if (whole && slice === undefined) continue;
+        // What is read in parts is as it is on the device.
+        const codec = whole ? undefined : this.#codec(tier, id, store);
+        const bytes = codec?.bytes(this.#groups[store.group(id)]!.shape) ??
+          store.blockBytes(id);
+        if (capacity - this.#used[tier]! < bytes) continue;
+        const taken = this.#give(id, tier, codec, bytes, store);
         if (taken !== "refused") return taken === "taken";
       }
     }
@@ -147,11 +168,11 @@ export class Tiers {
   #give(
     id: number,
     tier: number,
+    codec: Codec | undefined,
+    bytes: number,
     store: BlockStore,
   ): "taken" | "refused" | "unreadable" {
     const started = performance.now();
-    const codec = this.#codec(tier, id, store);
-    const bytes = this.#size(tier, id, store);
     const copy = new Uint8Array(bytes);
     if (!readBlock(this.#groups, this.#memory, id, codec, copy, store)) {
       return "unreadable";
@@ -166,6 +187,7 @@ export class Tiers {
       put: undefined,
       lost: false,
       coming: undefined,
+      held: undefined,
     };
     try {
       const put = this.#tiers[tier]!.put(place.name, copy);
@@ -190,6 +212,7 @@ export class Tiers {
     tier: number,
     key: string,
     about: Sought,
+    held: Uint8Array | undefined,
     store: BlockStore,
   ): void {
     this.#places.set(id, {
@@ -202,6 +225,7 @@ export class Tiers {
       put: undefined,
       lost: false,
       coming: undefined,
+      held,
     });
   }
 
@@ -216,38 +240,26 @@ export class Tiers {
     if (place.put !== undefined) {
       return place.coming = place.put.then(() => {
         place.coming = undefined;
-        return this.get(id, store);
+        return this.#isWanted(id, place, store) && this.get(id, store);
       });
     }
     const view = this.#view(place);
-    if (view !== undefined) {
-      this.#land(id, place, view, store);
-      return true;
-    }
-    const lost = (): boolean => {
-      place.lost = true;
-      if (place.key !== undefined) store.contents.forget(place.key);
-      return false;
-    };
-    const land = (found: "ok" | "lost", out: Uint8Array): boolean => {
-      if (found !== "ok") return lost();
-      // Who wanted it may have gone meanwhile, or gave its place back for now.
-      if (this.#places.get(id) !== place) return false;
-      place.coming = undefined;
-      if (!store.isPlaced(id)) return false;
-      this.#land(id, place, out, store);
-      return true;
-    };
+    if (view !== undefined) return this.#land(id, place, view, store);
     const read = (): MaybePromise<boolean> => {
       const out = this.#room(place.bytes);
       const over = (found: "ok" | "lost"): boolean => {
-        const landed = land(found, out);
         // What was lost may still be being written.
-        if (found === "ok") this.#rooms.push(out);
+        if (found !== "ok") return this.#lose(id, place, store);
+        place.coming = undefined;
+        const landed = this.#isWanted(id, place, store) &&
+          this.#land(id, place, out, store);
+        this.#rooms.push(out);
         return landed;
       };
       const found = this.#ask(place, out);
-      return found instanceof Promise ? found.then(over, lost) : over(found);
+      return found instanceof Promise
+        ? patiently(found).then(over)
+        : over(found);
     };
     if (this.#reads >= MOST_READS) {
       return place.coming = new Promise<void>((go) => this.#waiting.push(go))
@@ -259,26 +271,45 @@ export class Tiers {
     return place.coming = landed.finally(() => this.#next());
   }
 
+  /** Whether it is still the block that was asked for, and has a place now. */
+  #isWanted(id: number, place: Place, store: BlockStore): boolean {
+    return this.#places.get(id) === place && store.isPlaced(id);
+  }
+
+  /** Nobody is to find it, and who waits for it computes it again. */
+  #lose(id: number, place: Place, store: BlockStore): false {
+    place.lost = true;
+    if (place.key !== undefined) store.contents.forget(place.key);
+    if (this.#places.get(id) === place) store.unname(id);
+    return false;
+  }
+
   /** Its bytes, where the tier has them at hand. */
-  #view({ tier, key, name, bytes }: Place): Uint8Array | undefined {
+  #view({ tier, key, name, bytes, held }: Place): Uint8Array | undefined {
     const { content, view } = this.#tiers[tier]!;
     try {
-      const found = key === undefined ? view?.(name) : content!.view?.(key);
+      const found = held ??
+        (key === undefined ? view?.(name) : content!.view?.(key));
       return found?.length === bytes ? found : undefined;
     } catch {
       return undefined;
     }
   }
 
-  /** A block has come. */
+  /** A block has come; false where its bytes are not what they should be. */
   #land(
     id: number,
-    { tier, codec }: Place,
+    place: Place,
     bytes: Uint8Array,
     store: BlockStore,
-  ): void {
-    const started = performance.now();
-    writeBlock(this.#groups, this.#memory, id, codec, bytes, store);
+  ): boolean {
+    const { tier, codec } = place, started = performance.now();
+    if (!store.isPlaced(id)) return false;
+    try {
+      writeBlock(this.#groups, this.#memory, id, codec, bytes, store);
+    } catch {
+      return this.#lose(id, place, store);
+    }
     if (this.#rates[tier]!.reads === 0) {
       this.#measure(tier, bytes.length, started);
     }
@@ -286,6 +317,7 @@ export class Tiers {
     this.drop(id);
     store.landed(id);
     this.moves++;
+    return true;
   }
 
   /** Memory that workers of tiers can write to, used again and again. */
@@ -410,6 +442,18 @@ export class Tiers {
     const now = (performance.now() - started) / 1000 / bytes;
     this.#secondsPerByte[tier]! += (now - this.#secondsPerByte[tier]!) / 8;
   }
+}
+
+/** Milliseconds after which what a tier has not given is lost. */
+const PATIENCE = 20_000;
+
+/** The answer, or "lost" when it does not come. */
+function patiently(answer: Promise<"ok" | "lost">): Promise<"ok" | "lost"> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<"lost">((resolve) => {
+    timer = setTimeout(() => resolve("lost"), PATIENCE);
+  });
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }
 
 /** What fails is asked once more: it may have been the connection. */

@@ -114,10 +114,15 @@ export class Loop {
     await undefined;
     try {
       while (!this.#scheduler.idle) {
-        const plan = this.#scheduler.step();
+        const plan = this.#scheduler.step(true);
         if (plan === undefined) {
           this.#report(this.#scheduler.ended());
           if (this.#scheduler.idle) return;
+          const arrival = this.#scheduler.arrival();
+          if (arrival !== undefined) {
+            await soon(arrival);
+            continue;
+          }
           throw new Error(
             "Cannot go on: requests wait and none of them can run",
           );
@@ -137,6 +142,7 @@ export class Loop {
     try {
       const loading = this.#cache.load(plan.reservation);
       if (loading !== undefined) await loading;
+      this.#scheduler.loaded();
       if (!await this.#execute(plan)) {
         this.#report(this.#scheduler.cancel(plan));
         return;
@@ -263,4 +269,17 @@ export class Loop {
     }
     this.#scheduler.ended();
   }
+}
+
+/** Milliseconds after which requests that came, and deadlines, are looked at again. */
+const LOOK = 20;
+
+/** Waits for blocks on their way, for a while. */
+async function soon(arrival: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LOOK);
+  });
+  await Promise.race([arrival, late]);
+  clearTimeout(timer);
 }

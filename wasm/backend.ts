@@ -297,9 +297,8 @@ export class WasmBackend implements Backend {
     }
     const fed = stream?.run();
     fed?.catch(() => {});
-    return step.then(async () => {
-      // Nothing is waited for that the step has not waited for.
-      stream?.end();
+    // Nothing is waited for that the step has not waited for.
+    return step.finally(() => stream?.end()).then(async () => {
       if (feeders?.failed) throw await feeders.failure();
       await fed;
       return this.#result;
