@@ -7,6 +7,7 @@ import {
   eventually,
   IMPATIENT,
   openTier,
+  put,
 } from "./redis/testing/open_tier.ts";
 import {
   freePort,
@@ -117,10 +118,12 @@ for (const [says, answer] of Object.entries(ANSWERS)) {
         for (let round = 0; round < 4; round++) {
           await bounded(tier.content.find(["a", "b", "c"], ADA));
           await bounded(tier.content.keep("a", blockOf(1), ADA));
-          await bounded(tier.tier.put(block(1), blockOf(1)));
+          await put(tier.tier, block(1), blockOf(1));
           const out = new Uint8Array(1000);
           assert.equal(await bounded(tier.content.read("a", out, ADA)), "lost");
           assert.equal(await bounded(tier.tier.get(block(1), out)), "lost");
+          const part = tier.tier.slice!(block(1), 0, out);
+          assert.equal(await bounded(part), "lost");
           assert.ok(out.every((b) => b === 0));
         }
         assert.ok(tier.troubles.length > 0, "nobody was told");

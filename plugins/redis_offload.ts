@@ -137,6 +137,7 @@ export function redisOffload(options: RedisOffloadOptions): Plugin {
         put: (block, bytes) => swap.put(block, bytes),
         get: (block, out) => swap.get(block, out),
         drop: (block) => swap.drop(block),
+        slice: (block, at, out) => swap.slice(block, at, out),
         content: new RedisStore(asker, outbox, { prefix, ttlSeconds, limits }),
       };
       host.provide("tier", tier);
