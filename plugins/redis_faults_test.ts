@@ -12,7 +12,6 @@ import {
   IMPATIENT,
   type OpenTier,
   openTier,
-  put,
 } from "./redis/testing/open_tier.ts";
 import {
   redisTest,
@@ -50,7 +49,7 @@ async function works(tier: OpenTier): Promise<void> {
   assert.ok(there.every((n) => n === 1), `found ${there}`);
   const all = await Promise.all(KEYS.map((_, i) => read(tier, i)));
   assert.ok(all.every((ok) => ok), `read ${all}`);
-  await put(tier.tier, block(1), blockOf(1));
+  await bounded(tier.tier.put(block(1), blockOf(1)));
   const out = new Uint8Array(1000);
   assert.equal(await bounded(tier.tier.get(block(1), out)), "ok");
   assert.deepEqual(out, blockOf(1));
@@ -64,7 +63,7 @@ async function use(tier: OpenTier): Promise<number> {
     const all = await Promise.all(KEYS.map((_, i) => read(tier, i)));
     read_ += all.filter((ok) => ok).length;
     await bounded(tier.content.keep(`new${round}`, blockOf(round), ADA));
-    await put(tier.tier, block(9), blockOf(round));
+    await bounded(tier.tier.put(block(9), blockOf(round)));
     const out = new Uint8Array(1000);
     if (await bounded(tier.tier.get(block(9), out)) === "ok") {
       assert.deepEqual(out, blockOf(round));
@@ -307,7 +306,7 @@ redisTest(
     await using tier = await openTier({ url: server.url, ...IMPATIENT });
     const ids = [1, 2, 3, 4];
     const works = async () => {
-      for (const id of ids) await put(tier.tier, block(id), blockOf(id, BIG));
+      for (const id of ids) await tier.tier.put(block(id), blockOf(id, BIG));
       for (const id of ids) assert.equal(await parts(tier, id), "0123");
     };
     for (let round = 0; round < 3; round++) {
@@ -343,7 +342,7 @@ for (
       for (const [i, key] of keys.entries()) {
         await bounded(tier.content.keep(key, blockOf(i, 100_000), ADA));
       }
-      await put(tier.tier, block(1), blockOf(1));
+      await bounded(tier.tier.put(block(1), blockOf(1)));
       const there = await bounded(tier.content.find(keys, ADA));
       const found = there.reduce((sum, n) => sum + n, 0);
       assert.ok(found > 5 && found < 200, `${found} blocks are there`);

@@ -7,7 +7,6 @@ import {
   eventually,
   IMPATIENT,
   openTier,
-  put,
 } from "./redis/testing/open_tier.ts";
 import {
   freePort,
@@ -118,7 +117,7 @@ for (const [says, answer] of Object.entries(ANSWERS)) {
         for (let round = 0; round < 4; round++) {
           await bounded(tier.content.find(["a", "b", "c"], ADA));
           await bounded(tier.content.keep("a", blockOf(1), ADA));
-          await put(tier.tier, block(1), blockOf(1));
+          await bounded(tier.tier.put(block(1), blockOf(1)));
           const out = new Uint8Array(1000);
           assert.equal(await bounded(tier.content.read("a", out, ADA)), "lost");
           assert.equal(await bounded(tier.tier.get(block(1), out)), "lost");

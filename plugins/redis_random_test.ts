@@ -8,7 +8,6 @@ import {
   bounded,
   eventually,
   openTier,
-  put,
 } from "./redis/testing/open_tier.ts";
 import { redisTest, TestServer } from "./redis/testing/server.ts";
 
@@ -133,8 +132,8 @@ redisTest(
           }
           case 4: {
             held.set(id, ++version);
-            const done = put(tier.tier, id, blockOf(1000 + version, SWAPPED));
-            if (roll(3) > 0) await done;
+            const done = tier.tier.put(id, blockOf(1000 + version, SWAPPED));
+            if (roll(3) > 0) await bounded(done);
             break;
           }
           default: {

@@ -60,12 +60,6 @@ export class Asker {
     this.#breakers = { find: breaker(), read: breaker(), write: breaker() };
   }
 
-  /** Whether what is sent now could be read again, as far as is known. */
-  get keeps(): boolean {
-    const { read, write } = this.#breakers;
-    return !this.#closed && !read.shut && !write.shut;
-  }
-
   /**
    * Whether a kind is asked at the moment. Where it is time to try again, that is
    * done meanwhile: nobody waits for a server that was dead a moment ago.

@@ -47,15 +47,10 @@ export class Breaker {
     return this.#count >= this.#failures;
   }
 
-  /** Whether nothing is asked at the moment, not even to try. */
-  get shut(): boolean {
-    return this.open && (this.#trying || this.#now() < this.#until);
-  }
-
   /** Has to be called before each question; after "try", `ok` or `fail` has to follow. */
   gate(): Gate {
     if (!this.open) return "ask";
-    if (this.shut) return "no";
+    if (this.#trying || this.#now() < this.#until) return "no";
     this.#trying = true;
     return "try";
   }

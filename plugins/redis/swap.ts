@@ -41,29 +41,13 @@ export class RedisSwap {
     this.#prefix = swapPrefix(prefix);
   }
 
-  /**
-   * Resolves when it is there, or forgotten; never rejects.
-   *
-   * @throws {Error} while the server is left alone: another tier may take the block.
-   */
-  put(block: BlockId, bytes: Uint8Array): Promise<void> {
+  /** Resolves when it is there, or forgotten; never rejects. */
+  async put(block: BlockId, bytes: Uint8Array): Promise<void> {
     this.drop(block);
-    if (!this.#asker.keeps) {
-      throw new Error(
-        `Cannot keep block ${block} in Redis: it failed and is left alone for now`,
-      );
-    }
     // No name is used twice: what arrives late on a connection that was given up
     // must not be taken for what was put later.
-    const put = {
-      name: this.#prefix + ++this.#count,
-      bytes: bytes.length,
-    };
+    const put = { name: this.#prefix + ++this.#count, bytes: bytes.length };
     this.#puts.set(block, put);
-    return this.#write(block, put, bytes);
-  }
-
-  async #write(block: BlockId, put: Put, bytes: Uint8Array): Promise<void> {
     const kept = await this.#outbox.with(
       bytes.length,
       () =>

@@ -162,13 +162,3 @@ Deno.test("RedisSwap believes no nonsense about parts", async () => {
     assert.equal(await slice(1, at, 4), "lost");
   }
 });
-
-Deno.test("RedisSwap refuses blocks while the server is left alone", async () => {
-  const { server, swap, get } = make();
-  await swap.put(block(1), bytes(1));
-  server.mode = "down";
-  for (let i = 2; i < 5; i++) await swap.put(block(i), bytes(i));
-  assert.throws(() => swap.put(block(1), bytes(9)), /Cannot keep block 1/);
-  server.mode = "up";
-  assert.equal(await get(1), "lost", "what was put before is no answer");
-});

@@ -3,10 +3,8 @@
  *
  * @module
  */
-import assert from "node:assert/strict";
 import { provided } from "../../../core/testing/suites/suite.ts";
 import type { ContentStore, Sought, Tier } from "../../../core/slots.ts";
-import type { BlockId } from "../../../core/types.ts";
 import { redisOffload, type RedisOffloadOptions } from "../../redis_offload.ts";
 
 /** Whose blocks tests keep. */
@@ -70,19 +68,6 @@ export function blockOf(number: number, length: number = 1000): Uint8Array {
     out[i] = x >>> 24;
   }
   return out;
-}
-
-/** Puts a block; a tier whose server is left alone may refuse it. */
-export async function put(
-  tier: Tier,
-  block: BlockId,
-  bytes: Uint8Array,
-): Promise<void> {
-  try {
-    await bounded(tier.put(block, bytes));
-  } catch (error) {
-    assert.match(String(error), /Cannot keep block \d+ in Redis/);
-  }
 }
 
 /** What a promise comes to; an error where it hangs. */
