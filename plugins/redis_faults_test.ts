@@ -3,6 +3,7 @@ import type { Sought } from "../core/slots.ts";
 import { block } from "../core/testing/suites/index_suite.ts";
 import { frame } from "./redis/frame.ts";
 import { contentPrefix } from "./redis/names.ts";
+import { PAGE } from "./redis/pages.ts";
 import {
   ADA,
   blockOf,
@@ -238,6 +239,88 @@ redisTest(
       });
     }
     assert.deepEqual(tier.troubles, []);
+  },
+);
+
+/** Three pages and a bit of a block, one part each; "lost" or right. */
+async function parts(tier: OpenTier, id: number): Promise<string> {
+  const whole = blockOf(id, BIG);
+  const found = await Promise.all([0, 1, 2, 3].map(async (page) => {
+    const out = new Uint8Array(BIG - 3 * PAGE), at = page * PAGE;
+    const found = await bounded(tier.tier.slice!(block(id), at, out));
+    const right = found === "ok"
+      ? whole.subarray(at, at + out.length)
+      : new Uint8Array(out.length);
+    assert.deepEqual(out, right);
+    return found === "ok" ? page : "-";
+  }));
+  return found.join("");
+}
+
+const BIG = 3 * PAGE + 500;
+
+redisTest(
+  "redisOffload() loses parts of pages that were changed in the server, and no others",
+  async () => {
+    await using server = await TestServer.start();
+    await using tier = await openTier({ url: server.url });
+    const changes: Record<string, (names: string[]) => Promise<unknown>> = {
+      "a missing page": ([, page]) => server.command("DEL", page!),
+      "a flipped bit": ([, page]) =>
+        server.command("SETRANGE", page!, "900", "\x07"),
+      "a page of another block": ([, page, , , other]) =>
+        server.command("COPY", other!, page!, "REPLACE"),
+      "another page": ([first, page]) =>
+        server.command("COPY", first!, page!, "REPLACE"),
+      "a page that is cut": ([, page]) => server.command("SET", page!, "QUKV"),
+      "a page that is a list": async ([, page]) => {
+        await server.command("DEL", page!);
+        await server.command("LPUSH", page!, "a");
+      },
+    };
+    for (const [says, change] of Object.entries(changes)) {
+      for (const id of [1, 2]) await tier.tier.put(block(id), blockOf(id, BIG));
+      assert.equal(await parts(tier, 1), "0123");
+      // Those of block 1 come first, and page 1 of block 2 is like page 1.
+      const names = (await server.names())
+        .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      assert.equal(names.length, 8);
+      await change([...names.slice(0, 4), names[5]!]);
+      assert.equal(await parts(tier, 1), "0-23", says);
+      const out = new Uint8Array(BIG);
+      assert.equal(await tier.tier.get(block(1), out), "lost", says);
+      assert.equal(await parts(tier, 2), "0123", says);
+      for (const id of [1, 2]) tier.tier.drop(block(id));
+      await eventually(async () => {
+        assert.deepEqual(await server.names(), [], says);
+      });
+    }
+    assert.deepEqual(tier.troubles, []);
+  },
+);
+
+redisTest(
+  "redisOffload() loses parts of a server that freezes while they are read, in time",
+  async () => {
+    await using server = await TestServer.start();
+    await using tier = await openTier({ url: server.url, ...IMPATIENT });
+    const ids = [1, 2, 3, 4];
+    const works = async () => {
+      for (const id of ids) await tier.tier.put(block(id), blockOf(id, BIG));
+      for (const id of ids) assert.equal(await parts(tier, id), "0123");
+    };
+    for (let round = 0; round < 3; round++) {
+      await eventually(works);
+      const reading = ids.map((id) => parts(tier, id));
+      server.freeze();
+      reading.push(...ids.map((id) => parts(tier, id)));
+      // All of them are over after one wait, not one after another.
+      const all = await bounded(Promise.all(reading), 2_000);
+      assert.ok(all.slice(4).every((found) => found === "----"), `${all}`);
+      for (let i = 0; i < 20; i++) await parts(tier, 1);
+      server.thaw();
+    }
+    await eventually(works);
   },
 );
 

@@ -121,6 +121,8 @@ for (const [says, answer] of Object.entries(ANSWERS)) {
           const out = new Uint8Array(1000);
           assert.equal(await bounded(tier.content.read("a", out, ADA)), "lost");
           assert.equal(await bounded(tier.tier.get(block(1), out)), "lost");
+          const part = tier.tier.slice!(block(1), 0, out);
+          assert.equal(await bounded(part), "lost");
           assert.ok(out.every((b) => b === 0));
         }
         assert.ok(tier.troubles.length > 0, "nobody was told");

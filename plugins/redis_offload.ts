@@ -27,8 +27,9 @@ export interface RedisOffloadOptions {
    */
   readonly url: string;
   /**
-   * Most bytes there of blocks of this engine's requests that gave way. Blocks that
-   * all share are bounded by the server (`maxmemory`). Default 1 GiB.
+   * Most bytes there of blocks of this engine's requests that gave way, or need more
+   * than the device has. Blocks that all share are bounded by the server
+   * (`maxmemory`). Default 1 GiB.
    */
   readonly bytes?: number;
   /** What the names of all values begin with: letters, digits, "-", "_" and ".". */
@@ -137,6 +138,7 @@ export function redisOffload(options: RedisOffloadOptions): Plugin {
         put: (block, bytes) => swap.put(block, bytes),
         get: (block, out) => swap.get(block, out),
         drop: (block) => swap.drop(block),
+        slice: (block, at, out) => swap.slice(block, at, out),
         content: new RedisStore(asker, outbox, { prefix, ttlSeconds, limits }),
       };
       host.provide("tier", tier);

@@ -13,6 +13,8 @@ import { redisTest, TestServer } from "./redis/testing/server.ts";
 
 const FAULTS = 200;
 const KEYS = 24;
+/** Bytes of a block by number: three pages. */
+const SWAPPED = 40_000;
 /** Bytes of a block by its key; a few do not fit one packet. */
 const lengthOf = (key: number): number => key % 5 === 0 ? 150_000 : 500 + key;
 
@@ -82,7 +84,7 @@ redisTest(
       pauseMs: 10,
     });
     const roll = dice(7);
-    const put = new Map<BlockId, number>();
+    const held = new Map<BlockId, number>();
     let ok = 0, lost = 0, version = 0;
     const history: string[] = [];
     const look = (
@@ -129,20 +131,32 @@ redisTest(
             break;
           }
           case 4: {
-            put.set(id, ++version);
-            const done = tier.tier.put(id, blockOf(1000 + version, 700));
+            held.set(id, ++version);
+            const done = tier.tier.put(id, blockOf(1000 + version, SWAPPED));
             if (roll(3) > 0) await bounded(done);
             break;
           }
           default: {
-            const out = new Uint8Array(700);
-            const found = await bounded(tier.tier.get(id, out));
-            const wanted = put.get(id);
-            look(found, out, blockOf(1000 + (wanted ?? 0), 700));
-            assert.ok(found === "lost" || wanted !== undefined);
+            // A part or two, or all of it.
+            const parts = roll(2) === 0 ? [[0, SWAPPED]] : [0, 1].map(() => {
+              const at = roll(SWAPPED);
+              return [at, 1 + roll(SWAPPED - at)];
+            });
+            const wanted = held.get(id);
+            const whole = blockOf(1000 + (wanted ?? 0), SWAPPED);
+            await Promise.all(parts.map(async ([at, length]) => {
+              const out = new Uint8Array(length!);
+              const found = await bounded(
+                parts.length === 1
+                  ? tier.tier.get(id, out)
+                  : tier.tier.slice!(id, at!, out),
+              );
+              look(found, out, whole.subarray(at, at! + length!));
+              assert.ok(found === "lost" || wanted !== undefined);
+            }));
             if (roll(4) > 0) break;
             tier.tier.drop(id);
-            put.delete(id);
+            held.delete(id);
           }
         }
       }

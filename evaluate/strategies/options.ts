@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { fileURLToPath } from "node:url";
+import { parseAddress } from "../../plugins/redis/address.ts";
 
 /** What can be run. */
 export type StrategyName =
@@ -28,7 +29,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   prefix: "time to the first token of a prompt that came before",
   replay: "64 requests of a trace through memory for 8 of them",
   sharing: "memory saved by parallel sampling and beam search",
-  tiers: "blocks from host memory and disk; needs --allow-write",
+  tiers: "blocks from host memory, disk, Redis; needs --allow-write",
   checkpoint:
     "bytes and time of parked sequences by what they keep; needs --allow-write",
   context: "tokens per second where K and V do not fit; needs --allow-write",
@@ -60,6 +61,8 @@ ${
                      (default 1)
   --step-ms X        waste: milliseconds of a step (default 6)
   --row-ms X         waste: milliseconds of each row besides (default 1)
+  --redis URL        tiers: a server for restarts too; needs --allow-net of its
+                     host and port, and what it keeps is gone after 10 minutes
   --wait S           seconds to wait for a quiet machine (default 60)`;
 
 /** What the command line asks for. */
@@ -78,6 +81,8 @@ export interface StrategyOptions {
   readonly stepMs: number;
   readonly rowMs: number;
   readonly wait: number;
+  /** Address of a server; may hold a password. */
+  readonly redis?: string;
   /** Smaller sizes, for tests; not on the command line. */
   readonly sizes?: Sizes;
 }
@@ -106,11 +111,12 @@ const NUMBERS = [
  * Reads the command line.
  *
  * @throws {RangeError} for a name or option that is unknown or out of bounds.
+ * @throws {TypeError} for an address of a server that is none.
  */
 export function strategyOptions(args: readonly string[]): StrategyOptions {
   const given = parseArgs([...args], {
     boolean: ["json"],
-    string: ["model", "data", "chunks", ...NUMBERS],
+    string: ["model", "data", "chunks", "redis", ...NUMBERS],
     unknown: (name: string) => {
       if (!name.startsWith("-")) return true;
       throw new RangeError(`Cannot use option "${name}": see --help`);
@@ -142,6 +148,7 @@ export function strategyOptions(args: readonly string[]): StrategyOptions {
       `Cannot use --${name} "${number}": a whole number is wanted`,
     );
   };
+  if (given.redis !== undefined) parseAddress(given.redis);
   return {
     names: names as StrategyName[],
     json: given.json,
@@ -157,6 +164,7 @@ export function strategyOptions(args: readonly string[]): StrategyOptions {
     stepMs: value("step-ms") ?? 6,
     rowMs: value("row-ms") ?? 1,
     wait: value("wait") ?? 60,
+    ...given.redis === undefined ? {} : { redis: given.redis },
   };
 }
 

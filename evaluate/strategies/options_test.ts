@@ -23,7 +23,7 @@ Deno.test("strategyOptions() without options has the defaults that --help tells"
 
 Deno.test("strategyOptions() reads every option", () => {
   const given =
-    "replay --json --model m.gguf --threads 1 --rounds 2 --data d --requests 8 --held 2.5 --chunks 32,64 --load 0.5 --step-ms 3 --row-ms 0.5 --wait 0";
+    "replay --json --model m.gguf --threads 1 --rounds 2 --data d --requests 8 --held 2.5 --chunks 32,64 --load 0.5 --step-ms 3 --row-ms 0.5 --wait 0 --redis redis://h:7000";
   assert.deepEqual(strategyOptions(given.split(" ")), {
     names: ["replay"],
     json: true,
@@ -38,6 +38,7 @@ Deno.test("strategyOptions() reads every option", () => {
     stepMs: 3,
     rowMs: 0.5,
     wait: 0,
+    redis: "redis://h:7000",
   });
 });
 
@@ -52,6 +53,8 @@ Deno.test("strategyOptions() says which names, options and numbers are possible"
     ["waste --held", /--held "": a number above 0/],
     ["waste --load x", /--load "x"/],
     ["waste --wait -1", /--wait/],
+    ["tiers --redis localhost", /Cannot use Redis/],
+    ["tiers --redis", /Cannot use Redis/],
     ["waste --chunks 256,", /--chunks "256,": whole numbers/],
   ];
   for (const [line, message] of bad) {

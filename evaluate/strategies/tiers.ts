@@ -1,6 +1,6 @@
 /**
  * `tiers`: how fast blocks come from host memory and disk, whether that hides behind
- * computing, and how soon a process that starts anew has its first token.
+ * computing, and how soon an engine that starts anew has its first token.
  *
  * @module
  */
@@ -14,10 +14,11 @@ import { diskOffload } from "../../plugins/disk_offload.ts";
 import { pagedAttention } from "../../plugins/paged_attention.ts";
 import { prefixCache } from "../../plugins/prefix_cache.ts";
 import { median } from "../statistics.ts";
-import { answer, sameTokens } from "./answer.ts";
+import { answer } from "./answer.ts";
 import type { StrategyOptions } from "./options.ts";
 import { copyRate, fileRate, forget } from "./raw_rates.ts";
 import { number, percent, type Report } from "./report.ts";
+import { type Restart, restartRuns, restartTable } from "./restarts.ts";
 import { type NextSlice, slicesOf } from "./texts.ts";
 
 /** Tokens of the prompt whose blocks move. */
@@ -49,14 +50,6 @@ interface Overlap {
   readonly both: number;
 }
 
-/** Time to the first token, milliseconds. */
-interface Restart {
-  readonly coldMs: number;
-  readonly warmMs: number;
-  readonly cached: number;
-  readonly equal: boolean;
-}
-
 /** Runs the benchmark. Writes to a temporary folder, which it removes. */
 export async function tiersReport(
   options: StrategyOptions,
@@ -73,12 +66,8 @@ export async function tiersReport(
         tell(`${tier}: ${number(rate / 1e9)} GB/s`);
       }
     }
-    const restarts: Restart[] = [];
-    for (let r = 0; r < options.rounds; r++) {
-      restarts.push(await restart(`${folder}/restart-${r}`, options, r));
-      const { coldMs, warmMs } = restarts.at(-1)!;
-      tell(`restart: ${number(coldMs)} ms cold, ${number(warmMs)} ms warm`);
-    }
+    const prompt = options.sizes?.prompt ?? PROMPT;
+    const restarts = await restartRuns(folder, prompt, options, tell);
     return report(rates, overlaps, restarts, options);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -247,37 +236,6 @@ async function overlapRun(
   };
 }
 
-async function restart(
-  folder: string,
-  options: StrategyOptions,
-  round: number,
-): Promise<Restart> {
-  const { data, sizes } = options;
-  const once = async (): Promise<
-    { firstMs: number; tokens: readonly number[]; cached: number }
-  > => {
-    const disk = diskOffload({ folder, bytes: BYTES });
-    await using engine = await open(options, [disk]);
-    const next = await slicesOf(data, engine.tokenizer);
-    for (let i = 0; i < round; i++) next(PROMPT);
-    const tokens = next(sizes?.prompt ?? PROMPT);
-    const warm = next(64);
-    for (let i = 0; i < 2; i++) {
-      await answer(engine, { tokens: warm, maxTokens: 8 });
-    }
-    const given = await answer(engine, { tokens, maxTokens: 16 });
-    await disk.idle();
-    return { ...given, cached: given.usage.cachedTokens };
-  };
-  const cold = await once(), warm = await once();
-  return {
-    coldMs: cold.firstMs,
-    warmMs: warm.firstMs,
-    cached: warm.cached,
-    equal: sameTokens(cold.tokens, warm.tokens),
-  };
-}
-
 function report(
   rates: readonly Rate[],
   overlaps: readonly Overlap[],
@@ -285,8 +243,6 @@ function report(
   { sizes }: StrategyOptions,
 ): Report {
   const prompt = sizes?.prompt ?? PROMPT;
-  const cold = median(restarts.map((r) => r.coldMs));
-  const warm = median(restarts.map((r) => r.warmMs));
   return {
     tables: [
       {
@@ -321,20 +277,7 @@ function report(
           `${(both / Math.max(load, compute)).toFixed(2)}×`,
         ]),
       },
-      {
-        title:
-          `Time to the first token of ${prompt}, ${restarts.length} restarts`,
-        head: ["", "ms", "tokens found"],
-        rows: [
-          ["cold", number(cold), "0"],
-          [
-            "a new process, blocks on disk",
-            number(warm),
-            String(Math.min(...restarts.map((r) => r.cached))),
-          ],
-          ["cold over warm", `${number(cold / warm)}×`, ""],
-        ],
-      },
+      restartTable(restarts, prompt),
     ],
     notes: [
       "Raw: as many bytes in pieces as large, copied by one thread, or read from one file by one worker; files were written just before, so that the system has them in memory, but for cold rows, which need --allow-run=dd to have it forget them.",

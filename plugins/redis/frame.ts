@@ -52,12 +52,11 @@ export function frame(name: string, block: Uint8Array): Uint8Array {
   return value;
 }
 
-/** Takes the block out of a value; `out` is written for "ok" only. */
-export function unframe(
+/** The block in a value, a view of it; or why there is none. */
+export function opened(
   name: string,
   value: Uint8Array,
-  out: Uint8Array,
-): Found {
+): Uint8Array | "other" | "broken" {
   if (value.length < HEADER) return "broken";
   const view = viewOf(value);
   if (view.getUint32(0, true) !== MAGIC) return "broken";
@@ -66,7 +65,18 @@ export function unframe(
   if (view.getUint32(CRC_AT, true) !== checksum(value)) return "broken";
   const owner = sha256(new TextEncoder().encode(name));
   for (let i = 0; i < 32; i++) if (value[12 + i] !== owner[i]) return "broken";
-  if (value.length - HEADER !== out.length) return "other";
-  out.set(value.subarray(HEADER));
+  return value.subarray(HEADER);
+}
+
+/** Takes the block out of a value; `out` is written for "ok" only. */
+export function unframe(
+  name: string,
+  value: Uint8Array,
+  out: Uint8Array,
+): Found {
+  const block = opened(name, value);
+  if (!(block instanceof Uint8Array)) return block;
+  if (block.length !== out.length) return "other";
+  out.set(block);
   return "ok";
 }

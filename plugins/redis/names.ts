@@ -3,7 +3,7 @@
  *
  * ```text
  *  <prefix>:<fingerprint>:<hash of the salt>:<content key>   blocks that all share
- *  <prefix>:swap:<random>:<number>                           blocks of one process
+ *  <prefix>:swap:<random>:<number>:<page>                    blocks of one process
  * ```
  * All blocks of a model, or of a tenant, have a pattern in common, by which they
  * can be removed.

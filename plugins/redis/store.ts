@@ -55,7 +55,7 @@ export class Outbox {
 }
 
 /** The value of a name: undefined for none, "broken" for what cannot be one. */
-export async function getValue(
+async function getValue(
   send: Send,
   name: string,
   ttlSeconds?: number,

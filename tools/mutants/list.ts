@@ -770,9 +770,37 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a block that is put again keeps its name",
     file: "plugins/redis/swap.ts",
-    find: "const name = this.#prefix + ++this.#puts;",
-    replace: "const name = this.#prefix + block;",
+    find: "name: this.#prefix + ++this.#count,",
+    replace: "name: this.#prefix + block,",
     tests: ["plugins/redis/swap_test.ts"],
+  },
+  {
+    name: "pages in Redis of a block that was refused in part stay",
+    file: "plugins/redis/swap.ts",
+    find: "if (error instanceof Refused) {",
+    replace: "if (error instanceof Nonsense) {",
+    tests: ["plugins/redis/swap_test.ts"],
+  },
+  {
+    name: "an answer of Redis with other than the pages asked for is believed",
+    file: "plugins/redis/swap.ts",
+    find: "!Array.isArray(values) || values.length !== names.length ||",
+    replace: "!Array.isArray(values) ||",
+    tests: ["plugins/redis/swap_test.ts"],
+  },
+  {
+    name: "a last page in Redis of another length is taken",
+    file: "plugins/redis/pages.ts",
+    find: "|| block.length !== bytes",
+    replace: "",
+    tests: ["plugins/redis/pages_test.ts"],
+  },
+  {
+    name: "a part of a page in Redis starts where the page does",
+    file: "plugins/redis/pages.ts",
+    find: "block.subarray(from - start, to - start)",
+    replace: "block.subarray(0, to - from)",
+    tests: ["plugins/redis/pages_test.ts"],
   },
   // Disk.
   {

@@ -77,6 +77,8 @@ export class FakeServer {
         return this.values.get(name) ?? null;
       case "GET":
         return this.values.get(name) ?? null;
+      case "MGET":
+        return words.slice(1).map((n) => this.values.get(n) ?? null);
       case "SET":
         if (words.includes("NX") && this.values.has(name)) return null;
         if (words.includes("EX")) {
