@@ -73,3 +73,29 @@ Deno.test("KVCache finds in host memory what the device has given up", async () 
   );
   d.end();
 });
+
+Deno.test("KVCache.open() is not undone by the room it makes", async () => {
+  const d = await cacheDriver([
+    pagedAttention({ blockTokens: 4 }),
+    prefixCache(),
+    cpuOffload({ bytes: 10 * 64 }),
+  ], { budgetBytes: 10 * 64 });
+  let fetched = 0;
+  for (let i = 0; i < 15; i++) {
+    const text = Array.from({ length: 33 }, (_, k) => (k + i % 3 * 31) % 97);
+    const seq = d.open(text), cached = d.cache.length(seq);
+    d.cache.summon(seq);
+    const work = [{ seq, tokens: text.slice(cached) }];
+    const r = d.cache.reserve(work);
+    assert.ok(r.ok);
+    // Nothing is lost, however often tier and device change places.
+    assert.equal(d.cache.load(r), undefined);
+    d.run(r, work);
+    d.cache.commit(r);
+    d.check();
+    d.close(seq);
+    fetched = d.cache.stat().fetchedTokens;
+  }
+  assert.ok(fetched > 0);
+  d.end();
+});
