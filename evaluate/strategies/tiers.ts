@@ -108,12 +108,16 @@ async function tierRun(
   await fill(held, size, blocks);
   await disk.idle();
   for (let r = 0; r < Math.max(5, rounds); r++) {
+    // Before they are timed: the system may have been told to forget them.
+    await tierRate(held, size, blocks);
+    await bring(engine, tokens);
     own.push(await tierRate(held, size, blocks));
     raw.push(
       tier === "host"
         ? copyRate(size, blocks)
         : await fileRate(`${folder}/raw`, size, blocks),
     );
+    await bring(engine, tokens);
     placed.push(bytes / (await bring(engine, tokens)).seconds);
     if (files === undefined || !await forget(files)) continue;
     cold.push(await tierRate(held, size, blocks));
