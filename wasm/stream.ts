@@ -15,7 +15,7 @@ const MOST_SLOTS = 4, LEAST_SLOTS = 2;
 /** Most splits in a segment. */
 const MOST_SPLITS = 8;
 /** The ring takes at most this part of the memory that is left. */
-const PART = 8;
+const PART = 4;
 /** Bytes of a Stream in memory. */
 const STREAM_BYTES = 64;
 
@@ -74,10 +74,16 @@ export function placeRing(
   const state = extent.rows > SPREAD_ROWS ? extent.rows * dims * 4 : 0;
   const { capacity, used } = memory.stat();
   const room = (capacity - used) / PART;
-  let splits = MOST_SPLITS, depth = MOST_SLOTS;
-  while (splits > 1 && depth * splits * split + state > room) splits >>= 1;
-  if (depth * splits * split + state > room) depth = LEAST_SLOTS;
-  if (depth * splits * split + state > room * PART / 2) return undefined;
+  // Large segments first: workers meet after each, and share it out by heads and splits.
+  let splits = MOST_SPLITS;
+  const fits = (room: number): boolean =>
+    LEAST_SLOTS * splits * split + state <= room;
+  while (splits > 1 && !fits(room)) splits >>= 1;
+  if (!fits(room * PART / 2)) return undefined;
+  const depth = Math.max(
+    LEAST_SLOTS,
+    Math.min(MOST_SLOTS, Math.floor((room - state) / (splits * split))),
+  );
 
   const slotBytes = Math.ceil(splits * split / 64) * 64;
   const take = (bytes: number): number =>
