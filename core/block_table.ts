@@ -85,9 +85,8 @@ export class BlockTable {
 
   /** Whether it ends at `length` within a block that is not on the device. */
   isAwayAt(length: number): boolean {
-    const { tokens } = this.#group.shape;
-    return length % tokens !== 0 &&
-      this.#store.isAway(this.ids[Math.floor(length / tokens)]!);
+    const { tokens } = this.#group.shape, at = length % tokens;
+    return at > 0 && this.#store.isAway(this.ids[(length - at) / tokens]!);
   }
 
   /** Releases what the query at `length`, and so any later one, cannot see. */
