@@ -28,7 +28,6 @@ const DRAFTING = ["core/drafting_test.ts"];
 const LIMITS = ["core/limits_test.ts"];
 const HOSTILE = ["core/hostile_test.ts"];
 const CONTENTS = ["core/contents_test.ts"];
-const MOMENTS = ["core/tier_moments_test.ts"];
 const ARRIVAL = ["core/arrival_test.ts"];
 const SPILL = ["core/spill_test.ts"];
 const SWAP = ["core/swap_test.ts"];
@@ -355,17 +354,10 @@ export const MUTANTS: readonly Mutant[] = [
     tests: SWAP,
   },
   {
-    name: "a late put is taken for that of the block that has the id now",
-    file: "core/tiers.ts",
-    find: "return this.#isWanted(id, place, store) && this.get(id, store);",
-    replace: "return this.get(id, store);",
-    tests: MOMENTS,
-  },
-  {
     name: "making room pushes out what is about to come",
     file: "core/adopt.ts",
-    find: "if (bytes !== undefined) held.set(key, bytes);",
-    replace: "",
+    find: "const bytes = store.contents.view(-1 - id, key);",
+    replace: "const bytes = undefined;",
     tests: ["plugins/cpu_offload_test.ts"],
   },
   {
