@@ -122,7 +122,7 @@ function stepBytes(
 }
 
 /** Whether a query at `length` sees something of a block. */
-function isSeen(
+export function isSeen(
   { sight, shape: { tokens } }: GroupPlan,
   b: number,
   length: number,

@@ -166,7 +166,7 @@ export class BlockStore {
    * until its sequence ends.
    */
   leave(id: number, spilled = false): void {
-    this.#forgetKey(id);
+    this.unname(id);
     this.#away[id] = spilled ? SPILLED : AWAY;
     this.places.giveOpen(id, this.#groups[id]!);
     this.places.giveSealed(id, this.#groups[id]!);
@@ -197,33 +197,12 @@ export class BlockStore {
     content: BlockContent,
     held: Uint8Array | undefined,
   ): number {
-    const id = this.#spare.pop() ?? this.#fresh();
-    const { fused, rounds, keepFirst } = this.#plan.groups[group]!;
-    const coded = fused !== undefined && index >= keepFirst;
-    this.#groups[id] = group;
-    if (!this.#place(id, coded)) {
-      this.#spare.push(id);
-      return 0;
-    }
-    this.#refs[id] = 1;
-    this.references++;
-    this.live++;
-    this.sealed++;
-    this.#sealed[id] = 1;
-    this.#forms[id] = coded
-      ? CODED
-      : rounds && index >= keepFirst
-      ? ROUNDED
-      : RAW;
+    const id = this.takeFull(group, index);
+    if (id === 0) return 0;
     this.#away[id] = AWAY;
     this.tiers.expect(id, tier, key, about, held, this);
-    if (!this.tiers.alters(id)) this.#name(id, key, content);
+    if (!this.tiers.alters(id)) this.name(id, key, content);
     return id;
-  }
-
-  /** Nobody finds a block by its content any more. */
-  unname(id: number): void {
-    this.#forgetKey(id);
   }
 
   /** Bytes of a full block, block `index` of its sequence, that is as on the device. */
@@ -235,7 +214,8 @@ export class BlockStore {
       : open[group]!).slotBytes;
   }
 
-  #name(id: number, key: string, content: BlockContent): void {
+  /** From now on a full block is found by its content. */
+  name(id: number, key: string, content: BlockContent): void {
     this.#plan.index?.set(key, id as BlockId, content);
     this.contents.mark(id, content.salt);
     this.changes++;
@@ -251,21 +231,42 @@ export class BlockStore {
     return true;
   }
 
+  /** An open block with one user; idle blocks make room. 0: there is none. */
+  take(group: number): number {
+    return this.#take(group, RAW);
+  }
+
   /**
-   * An open block with one user; idle blocks make room. 0: there is none. `coded`:
-   * one with a sealed place alone, for codes that are there already.
+   * A full block, block `index` of its sequence, with one user, whose bytes as the codec
+   * leaves them are still to be written; idle blocks make room. 0: there is none.
    */
-  take(group: number, coded = false): number {
+  takeFull(group: number, index: number): number {
+    const { fused, rounds, keepFirst } = this.#plan.groups[group]!;
+    const form = index < keepFirst
+      ? RAW
+      : fused !== undefined
+      ? CODED
+      : rounds
+      ? ROUNDED
+      : RAW;
+    const id = this.#take(group, form);
+    if (id === 0) return 0;
+    this.#sealed[id] = 1;
+    this.sealed++;
+    return id;
+  }
+
+  #take(group: number, form: number): number {
     const id = this.#spare.pop() ?? this.#fresh();
     this.#groups[id] = group;
-    if (!this.#place(id, coded)) {
+    if (!this.#place(id, form === CODED)) {
       this.#spare.push(id);
       return 0;
     }
     this.#refs[id] = 1;
     this.references++;
     this.#sealed[id] = 0;
-    this.#forms[id] = coded ? CODED : RAW;
+    this.#forms[id] = form;
     this.live++;
     return id;
   }
@@ -300,7 +301,7 @@ export class BlockStore {
     if (--this.#refs[id]! > 0) return;
     this.changes++;
     if (this.#keys[id] === undefined || this.isAway(id)) {
-      this.#forgetKey(id);
+      this.unname(id);
       this.#free(id);
       return;
     }
@@ -324,21 +325,12 @@ export class BlockStore {
       key !== undefined && content !== undefined &&
       this.#keys[id] === undefined && this.find(key, this.#groups[id]!) === 0
     ) {
-      this.#name(id, key, content);
+      this.name(id, key, content);
       this.contents.full(id, key, content.salt, this);
     }
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "seal", block: id as BlockId });
     }
-  }
-
-  /** As `seal()`, for a block that was written as it is once it is sealed. */
-  plant(id: number, index: number, key: string, content: BlockContent): void {
-    const { rounds, keepFirst } = this.#plan.groups[this.#groups[id]!]!;
-    this.sealed++;
-    this.#sealed[id] = 1;
-    if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;
-    this.#name(id, key, content);
   }
 
   #settle(id: number, group: number, index: number): void {
@@ -357,7 +349,7 @@ export class BlockStore {
     if (this.#sealed[id] === 0) return;
     this.#sealed[id] = 0;
     this.sealed--;
-    this.#forgetKey(id);
+    this.unname(id);
   }
 
   /** The block with a key, 0 for none. An index that is wrong is a miss. */
@@ -401,7 +393,7 @@ export class BlockStore {
     this.evictions++;
     this.contents.leaving(id, this.#keys[id]!, this);
     this.#plan.evict.forget(id);
-    this.#forgetKey(id);
+    this.unname(id);
     if (this.#plan.observe.length > 0) {
       this.emit({ type: "evict", block: id });
     }
@@ -441,7 +433,8 @@ export class BlockStore {
     }
   }
 
-  #forgetKey(id: number): void {
+  /** Nobody finds a block by its content any more. */
+  unname(id: number): void {
     const key = this.#keys[id];
     if (key === undefined) return;
     this.#keys[id] = undefined;

@@ -35,27 +35,6 @@ function driver(
   ], options);
 }
 
-/** Appends through load(), as an engine does; false where there is no room. */
-async function append(
-  d: CacheDriver,
-  seq: SeqId,
-  tokens: readonly number[],
-): Promise<boolean> {
-  const work = [{ seq, tokens }];
-  const r = d.cache.reserve(work);
-  if (!r.ok) return false;
-  try {
-    await d.cache.load(r);
-  } catch (e) {
-    d.cache.cancel(r);
-    throw e;
-  }
-  d.run(r, work);
-  d.cache.commit(r);
-  d.check();
-  return true;
-}
-
 /** Opens a prompt with what tiers have, and computes the rest. */
 async function prompt(
   d: CacheDriver,
@@ -65,7 +44,7 @@ async function prompt(
   const seq = d.open(tokens), cached = d.cache.length(seq);
   d.check();
   d.cache.summon(seq);
-  await append(d, seq, tokens.slice(cached));
+  await d.appendLoaded([{ seq, tokens: tokens.slice(cached) }]);
   return { seq, cached };
 }
 
@@ -191,7 +170,7 @@ Deno.test("KVCache: sequences that want the same block on its way share it", asy
   assert.ok(d.cache.isComing(a));
   d.close(a);
   d.check();
-  await append(d, b, [16, 17]);
+  await d.appendLoaded([{ seq: b, tokens: [16, 17] }]);
   assert.equal(d.cache.isComing(b), false);
   assert.equal(reads, 4);
   d.end();
@@ -234,7 +213,10 @@ Deno.test("KVCache finds sealed and rounded blocks in tiers as they were", async
       const one = await driver([shelf], fused, codec);
       const seq = one.open([]);
       for (let at = 0; at < 17; at += 4) {
-        await append(one, seq, range(Math.min(4, 17 - at), 40 + at));
+        await one.appendLoaded([{
+          seq,
+          tokens: range(Math.min(4, 17 - at), 40 + at),
+        }]);
       }
       one.end();
       const d = await driver(
@@ -244,7 +226,7 @@ Deno.test("KVCache finds sealed and rounded blocks in tiers as they were", async
       );
       const found = d.open(range(17, 40));
       assert.equal(d.cache.length(found), 16);
-      await append(d, found, [56]);
+      await d.appendLoaded([{ seq: found, tokens: [56] }]);
       d.check();
       d.end();
     }
@@ -304,7 +286,9 @@ Deno.test("KVCache keeps its books while prefixes come and go at random", async 
         else {
           const cached = d.cache.length(seq);
           try {
-            if (!await append(d, seq, text.slice(cached))) d.close(seq);
+            if (!await d.appendLoaded([{ seq, tokens: text.slice(cached) }])) {
+              d.close(seq);
+            }
           } catch (e) {
             assert.ok(e instanceof LostBlocks, String(e));
             d.close(seq);

@@ -13,11 +13,13 @@
  *
  * @module
  */
+import { isSeen } from "./adopt.ts";
 import type { DeviceMemory } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { KeyChain } from "./content_key.ts";
 import type { CachePlan, GroupPlan } from "./plan.ts";
 import { findPrefix, leastMultiple } from "./prefix.ts";
+import { writeBlock } from "./tier_bytes.ts";
 import type { MaybePromise } from "./types.ts";
 
 /** Which start of the tokens, and whose. */
@@ -174,9 +176,7 @@ export class KeptPrefix {
       store.retain(there);
       this.#keep(block, there);
     } else {
-      const id = this.#hasRoom(block)
-        ? store.take(group, this.#coded(block))
-        : 0;
+      const id = this.#hasRoom(block) ? store.takeFull(group, block.index) : 0;
       // Room that what came before had to make is none.
       if (id === 0 || this.#lost()) {
         if (id !== 0) store.release(id);
@@ -195,11 +195,9 @@ export class KeptPrefix {
     bytes: Uint8Array,
   ) {
     const store = this.#store, { shape, sight } = this.#plan.groups[group]!;
-    let at = 0;
-    for (const span of store.spans(id)) {
-      this.#memory.write(span, bytes.subarray(at, at += span.bytes));
-    }
-    store.plant(id, index, key, {
+    const { groups } = this.#plan;
+    writeBlock(groups, this.#memory, id, undefined, bytes, store);
+    store.name(id, key, {
       parent,
       tokens: this.#tokens,
       from: index * shape.tokens,
@@ -246,17 +244,9 @@ export class KeptPrefix {
     return bytes <= Math.min(store.available, evict.mostBytes ?? Infinity);
   }
 
-  #coded({ group, index }: Pick<KeptBlock, "group" | "index">): boolean {
-    const { fused, keepFirst } = this.#plan.groups[group]!;
-    return fused !== undefined && index >= keepFirst;
-  }
-
   /** What the query at `length` sees in one group. */
-  #blocksOf({ sight, shape }: GroupPlan, group: number): KeptBlock[] {
-    const { tokens } = shape, end = this.length / tokens;
-    const start = Math.floor(sight.start(this.length) / tokens);
-    const first = Math.floor(sight.first(this.length) / tokens);
-    const sink = Math.ceil(sight.sink(this.length) / tokens);
+  #blocksOf(plan: GroupPlan, group: number): KeptBlock[] {
+    const { tokens } = plan.shape, end = this.length / tokens;
     const chain = this.#chains[group]!, digest = new Uint8Array(32);
     const anyones = new Uint8Array(32), salted = this.#salt !== "";
     chain.reset(digest, this.#salt);
@@ -268,7 +258,7 @@ export class KeptPrefix {
       const key = chain.key(digest);
       if (salted) chain.advance(anyones, this.#tokens, index * tokens);
       const content = salted ? chain.key(anyones) : key;
-      if (index >= start || (index >= first && index < sink)) {
+      if (isSeen(plan, index, this.length)) {
         const bytes = this.#store.fullBytes(group, index);
         const ends = (index + 1) * tokens;
         out.push({ group, index, end: ends, key, parent, content, bytes });

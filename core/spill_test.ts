@@ -10,6 +10,7 @@ import {
 import {
   type MemoryTier,
   memoryTier,
+  readableTier,
   tierPlugin,
 } from "./testing/memory_tier.ts";
 import type { Plugin } from "./plugin.ts";
@@ -20,18 +21,6 @@ const BLOCK = 64;
 
 function range(n: number, from = 0): number[] {
   return Array.from({ length: n }, (_, i) => (from + i) % 97);
-}
-
-/** A tier that reads parts. */
-function readable(bytes = 1 << 16): MemoryTier {
-  const tier = memoryTier(bytes);
-  tier.slice = (block, at, out) => {
-    const whole = tier.blocks.get(block);
-    if (whole === undefined || tier.loses(block)) return "lost";
-    out.set(whole.subarray(at, at + out.length));
-    return "ok";
-  };
-  return tier;
 }
 
 function driver(
@@ -81,7 +70,7 @@ Deno.test("KVCache.spill() makes room for a sequence far larger than the device"
     [codecPlugin(fakeCodec({ id: "fused", lossy: true, keepFirst: 1 }))],
   ];
   for (const more of variants) {
-    const tier = readable();
+    const tier = readableTier(1 << 16);
     const d = await driver(tier, 5, ...more);
     const seq = d.open([]);
     assert.ok(d.cache.missingBytes(120) === 0);
@@ -98,7 +87,7 @@ Deno.test("KVCache.spill() makes room for a sequence far larger than the device"
 });
 
 Deno.test("KVCache.spill() moves the oldest blocks, and no more than are needed", async () => {
-  const tier = readable();
+  const tier = readableTier(1 << 16);
   const d = await driver(tier, 6);
   const seq = d.open([]);
   assert.ok(append(d, seq, range(22)));
@@ -116,7 +105,7 @@ Deno.test("KVCache.spill() moves the oldest blocks, and no more than are needed"
 });
 
 Deno.test("KVCache.spill() leaves what others use, and what no tier has room for", async () => {
-  const d = await driver(readable(2 * BLOCK), 12);
+  const d = await driver(readableTier(2 * BLOCK), 12);
   const a = d.open([]);
   assert.ok(append(d, a, range(9)));
   const b = d.fork(a);
@@ -135,7 +124,7 @@ Deno.test("KVCache.spill() leaves what others use, and what no tier has room for
 });
 
 Deno.test("KVCache.fill() takes one sequence that spilled, beside others", async () => {
-  const d = await driver(readable(), 20);
+  const d = await driver(readableTier(1 << 16), 20);
   const [a, b, c] = [d.open([]), d.open([]), d.open([])];
   for (const [i, seq] of [a, b, c].entries()) {
     assert.ok(append(d, seq, range(18, 10 * i)));
@@ -154,7 +143,7 @@ Deno.test("KVCache.fill() takes one sequence that spilled, beside others", async
 });
 
 Deno.test("KVCache.cutLost() keeps what is whole, and it goes on from there", async () => {
-  const tier = readable();
+  const tier = readableTier(1 << 16);
   const d = await driver(tier, 6);
   const seq = d.open([]);
   for (let at = 0; at < 42; at += 6) assert.ok(append(d, seq, range(6, at)));

@@ -13,23 +13,13 @@ function range(n: number, from = 0): number[] {
   return Array.from({ length: n }, (_, i) => from + i);
 }
 
-/** Appends through load(), as an engine does. */
+/** Appends through load(). */
 async function append(
   d: CacheDriver,
   seq: SeqId,
   tokens: readonly number[],
 ): Promise<void> {
-  const work = [{ seq, tokens }];
-  const r = d.cache.reserve(work);
-  assert.ok(r.ok);
-  try {
-    await d.cache.load(r);
-  } catch (e) {
-    d.cache.cancel(r);
-    throw e;
-  }
-  d.run(r, work);
-  d.cache.commit(r);
+  assert.ok(await d.appendLoaded([{ seq, tokens }]));
 }
 
 Deno.test("KVCache.swapOut() frees a sequence's memory, and load() brings all of it back", async () => {

@@ -47,13 +47,7 @@ async function append(
   seq: SeqId,
   tokens: readonly number[],
 ): Promise<void> {
-  const work = [{ seq, tokens }];
-  const r = d.cache.reserve(work);
-  assert.ok(r.ok);
-  await d.cache.load(r);
-  d.run(r, work);
-  d.cache.commit(r);
-  d.check();
+  assert.ok(await d.appendLoaded([{ seq, tokens }]));
 }
 
 Deno.test("KVCache.swapOut() moves sealed blocks as they are, and they come back so", async () => {

@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { type CacheDriver, cacheDriver } from "./testing/cache_driver.ts";
 import { codecPlugin, fakeCodec } from "./testing/fake_codec.ts";
 import { indexPlugin, layoutPlugin } from "./testing/fake_plan.ts";
-import { contentTier, memoryTier, tierPlugin } from "./testing/memory_tier.ts";
+import {
+  contentTier,
+  memoryTier,
+  readableTier,
+  tierPlugin,
+} from "./testing/memory_tier.ts";
 import { schedulerDriver } from "./testing/scheduler_driver.ts";
 import { LostBlocks } from "./swap.ts";
 import type { SeqId } from "./types.ts";
@@ -13,17 +18,6 @@ const BLOCK = 64;
 
 function range(n: number, from = 0): number[] {
   return Array.from({ length: n }, (_, i) => (from + i) % 97);
-}
-
-function readable(bytes: number): ReturnType<typeof memoryTier> {
-  const tier = memoryTier(bytes);
-  tier.slice = (block, at, out) => {
-    const whole = tier.blocks.get(block);
-    if (whole === undefined || tier.loses(block)) return "lost";
-    out.set(whole.subarray(at, at + out.length));
-    return "ok";
-  };
-  return tier;
 }
 
 function turn(): Promise<void> {
@@ -49,19 +43,15 @@ Deno.test("KVCache: a put that ends late says nothing of the block that has its 
   d.cache.summon(a);
   d.close(a);
   d.close(filler);
-  const others = [of(20), of(30)];
+  // The second has the id that was a's; it fills the near tier.
+  const others = [of(20), of(30)].reverse();
   for (const seq of others) assert.ok(d.cache.swapOut(seq));
   gate.resolve();
   await turn();
   d.check();
   for (const seq of others) {
     assert.ok(d.cache.comeBack(seq));
-    const work = [{ seq, tokens: [1] }];
-    const r = d.cache.reserve(work);
-    assert.ok(r.ok);
-    await d.cache.load(r);
-    d.run(r, work);
-    d.cache.commit(r);
+    assert.ok(await d.appendLoaded([{ seq, tokens: [1] }]));
   }
   d.end();
 });
@@ -69,7 +59,7 @@ Deno.test("KVCache: a put that ends late says nothing of the block that has its 
 Deno.test("KVCache.spill() works beside a codec for the tier, which it does without", async () => {
   const d = await cacheDriver([
     layoutPlugin(4),
-    tierPlugin(readable(1 << 12)),
+    tierPlugin(readableTier(1 << 12)),
     codecPlugin(fakeCodec({ id: "coarse", lossy: true }), { tier: "memory-1" }),
   ], { budgetBytes: 5 * BLOCK, segmentTokens: 8 });
   assert.equal(d.cache.missingBytes(80), 0);
@@ -91,7 +81,7 @@ Deno.test("KVCache.spill() works beside a codec for the tier, which it does with
 Deno.test("Scheduler.add() counts on all of a tier, whoever uses it at the moment", async () => {
   const d = await schedulerDriver([
     layoutPlugin(4),
-    tierPlugin(readable(24 * BLOCK)),
+    tierPlugin(readableTier(24 * BLOCK)),
   ], { budgetBytes: 6 * BLOCK, segmentTokens: 8, rows: 8 });
   for (const id of ["a", "b"]) {
     const request = { id, prompt: range(80, id.length), maxTokens: 4 };
@@ -204,7 +194,7 @@ Deno.test("KVCache takes a block that its codec cannot open for lost", async () 
 });
 
 Deno.test("KVCache.cutLost() does not go on within a block that is away", async () => {
-  const tier = readable(1 << 12);
+  const tier = readableTier(1 << 12);
   const d: CacheDriver = await cacheDriver([
     layoutPlugin(4, (l) => l.layer === 0),
     layoutPlugin(8, (l) => l.layer === 1),

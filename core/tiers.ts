@@ -52,6 +52,8 @@ export class Tiers {
   readonly #places = new Map<number, Place>();
   readonly #used: Float64Array;
   readonly #peaks: Float64Array;
+  /** Of what stores keep by content, as often as it was looked at. */
+  readonly #keptPeaks: Float64Array;
   readonly #waiting: (() => void)[] = [];
   readonly #rooms: Uint8Array[] = [];
   #reads = 0;
@@ -73,6 +75,7 @@ export class Tiers {
     this.#memory = memory;
     this.#used = new Float64Array(tiers.length);
     this.#peaks = new Float64Array(tiers.length);
+    this.#keptPeaks = new Float64Array(tiers.length);
     this.#secondsPerByte = new Float64Array(tiers.length).fill(1e-9);
     this.#rates = tiers.map(() => ({ reads: 0, bytes: 0, since: 0 }));
   }
@@ -411,7 +414,9 @@ export class Tiers {
       };
       if (content?.used === undefined) return [blocks];
       const bytes = content.used;
-      return [blocks, { ...blocks, component: "prefixes", bytes, peak: bytes }];
+      const peak = Math.max(this.#keptPeaks[i]!, bytes);
+      this.#keptPeaks[i] = peak;
+      return [blocks, { ...blocks, component: "prefixes", bytes, peak }];
     });
   }
 

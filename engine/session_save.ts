@@ -22,7 +22,8 @@ import type {
   SessionEngine,
   SessionState,
 } from "./session_types.ts";
-import { replaceFile, type Sink, type Writer } from "./whole_file.ts";
+import type { Sink } from "../models/part_file.ts";
+import { replaceFile, type Writer } from "./whole_file.ts";
 
 /** Bytes that are copied in one go, or a block where that is larger. */
 const PIECE = 1 << 20;

@@ -9,6 +9,7 @@ import { prefixCache } from "../plugins/prefix_cache.ts";
 import { deeper } from "../models/testing/tiny_llama.ts";
 import type { Engine } from "./engine.ts";
 import type { LoadOptions } from "./options.ts";
+import { kvBudget } from "./testing/kv_budget.ts";
 import { collect, tinyEngine } from "./testing/tiny_engine.ts";
 
 const tokens = Array.from(
@@ -23,19 +24,8 @@ function engineOf(options: LoadOptions): Promise<Engine> {
 }
 
 /** A budget that leaves `bytes` for K and V. */
-async function budgetFor(
-  bytes: number,
-  options: LoadOptions & { readonly budget: number },
-): Promise<number> {
-  let { budget } = options;
-  // The ring of blocks takes a part of what is left.
-  for (let i = 0; i < 12; i++) {
-    await using engine = await engineOf({ ...options, budget });
-    const more = engine.cache.budgetBytes - bytes;
-    if (Math.abs(more) < 512) break;
-    budget -= more;
-  }
-  return budget;
+function budgetFor(bytes: number, options: LoadOptions): Promise<number> {
+  return kvBudget(bytes, (budget) => engineOf({ ...options, budget }));
 }
 
 Deno.test("Engine.generate() gives the same tokens when most of the context stays in host memory", async () => {

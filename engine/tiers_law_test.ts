@@ -13,6 +13,7 @@ import { redisOffload } from "../plugins/redis_offload.ts";
 import type { Engine } from "./engine.ts";
 import type { GenerateOptions, LoadOptions } from "./options.ts";
 import { type Faults, faulty } from "./testing/faulty_tier.ts";
+import { kvBudget } from "./testing/kv_budget.ts";
 import { collect, tinyEngine } from "./testing/tiny_engine.ts";
 
 const { changes, shapes } = deeper(12, 1024);
@@ -61,19 +62,6 @@ function base(codec: readonly Plugin[]): readonly Plugin[] {
   return [pagedAttention({ blockTokens: 16 }), prefixCache(), ...codec];
 }
 
-/** A budget that leaves `bytes` for K and V. */
-async function budgetFor(bytes: number, options: LoadOptions): Promise<number> {
-  let budget = 1 << 24;
-  // What else there is depends on how much is left.
-  for (let i = 0; i < 12; i++) {
-    await using engine = await engineOf({ ...options, budget });
-    const more = engine.cache.budgetBytes - bytes;
-    if (Math.abs(more) < 512) break;
-    budget -= more;
-  }
-  return budget;
-}
-
 /** `at`: a folder; `url`: a server, where the tiers need one. */
 type Make = (at: string, url: string) => Plugin;
 
@@ -119,7 +107,10 @@ async function unlimited(
   }
   const least = Math.ceil(codec.length === 0 ? bytes / 10 : bytes / 6);
   const plugins = [...base(codec), ...tiers];
-  return { wanted, budget: await budgetFor(least, { plugins }) };
+  return {
+    wanted,
+    budget: await kvBudget(least, (budget) => engineOf({ plugins, budget })),
+  };
 }
 
 function assertMoved(engine: Engine): void {

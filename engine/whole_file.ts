@@ -12,15 +12,7 @@
  * @module
  */
 import { withLock } from "../models/file_lock.ts";
-
-/** The part of an open file that writing needs; `Deno.FsFile` is one. */
-export interface Sink {
-  write(bytes: Uint8Array): Promise<number>;
-  truncate(length: number): Promise<void>;
-  seek(offset: number, whence: Deno.SeekMode): Promise<number>;
-  sync(): Promise<void>;
-  close(): void;
-}
+import type { Sink } from "../models/part_file.ts";
 
 /** Writes to a file that is not there yet. */
 export interface Writer {

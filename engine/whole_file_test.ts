@@ -9,7 +9,8 @@ import {
   withFolder,
   writeModel,
 } from "./testing/sessions.ts";
-import { replaceFile, type Sink } from "./whole_file.ts";
+import type { Sink } from "../models/part_file.ts";
+import { replaceFile } from "./whole_file.ts";
 
 const A = new TextEncoder().encode("an old file");
 const B = new TextEncoder().encode("a new one");

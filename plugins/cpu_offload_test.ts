@@ -54,13 +54,8 @@ Deno.test("KVCache finds in host memory what the device has given up", async () 
   const text = (from: number) => Array.from({ length: 33 }, (_, i) => from + i);
   for (const from of [0, 40, 0, 40]) {
     const seq = d.open(text(from)), cached = d.cache.length(seq);
-    const work = [{ seq, tokens: text(from).slice(cached) }];
-    const r = d.cache.reserve(work);
-    assert.ok(r.ok);
-    await d.cache.load(r);
-    d.run(r, work);
-    d.cache.commit(r);
-    d.check();
+    const tokens = text(from).slice(cached);
+    assert.ok(await d.appendLoaded([{ seq, tokens }]));
     d.close(seq);
   }
   const { hitTokens, fetchedTokens, tiers } = d.cache.stat();

@@ -8,6 +8,7 @@ import { layoutPlugin } from "../core/testing/fake_plan.ts";
 import {
   contentTier,
   memoryTier,
+  readableTier,
   tierPlugin,
 } from "../core/testing/memory_tier.ts";
 import {
@@ -64,14 +65,9 @@ function shelves(): Plugin {
 
 /** A tier that blocks are read from while steps run, and that loses things. */
 function readable(): Plugin {
-  const tier = memoryTier(1 << 16);
+  const tier = readableTier(1 << 16);
   let asked = 0;
-  tier.slice = (block, at, out) => {
-    const bytes = tier.blocks.get(block);
-    if (bytes === undefined || asked++ % 90 === 89) return "lost";
-    out.set(bytes.subarray(at, at + out.length));
-    return "ok";
-  };
+  tier.loses = () => asked++ % 90 === 89;
   return tierPlugin(tier);
 }
 

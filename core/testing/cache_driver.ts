@@ -57,6 +57,22 @@ export class CacheDriver {
     return true;
   }
 
+  /** As `append()`, through `load()` as an engine does; rejects as that does. */
+  async appendLoaded(work: readonly Work[]): Promise<boolean> {
+    const r = this.cache.reserve(work);
+    if (!r.ok) return false;
+    try {
+      await this.cache.load(r);
+    } catch (e) {
+      this.cache.cancel(r);
+      throw e;
+    }
+    this.run(r, work);
+    this.cache.commit(r);
+    this.check();
+    return true;
+  }
+
   /** Fills and runs a reservation and compares; the caller commits. */
   run(r: Reservation, work: readonly Work[]): void {
     this.cache.fill(r, this.backend.batch);

@@ -17,6 +17,18 @@ export interface MemoryTier extends Tier {
   loses: (block: BlockId) => boolean;
 }
 
+/** A memory tier that reads parts of blocks, of those that it has not lost. */
+export function readableTier(capacity: number, rank = 1): MemoryTier {
+  const tier = memoryTier(capacity, rank);
+  tier.slice = (block, at, out) => {
+    const whole = tier.blocks.get(block);
+    if (whole === undefined || tier.loses(block)) return "lost";
+    out.set(whole.subarray(at, at + out.length));
+    return "ok";
+  };
+  return tier;
+}
+
 /** A memory tier that finds blocks by content too, whatever its capacity. */
 export interface ContentTier extends MemoryTier {
   /** What it has by key. */

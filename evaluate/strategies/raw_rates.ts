@@ -29,11 +29,19 @@ export async function forget(folder: string): Promise<boolean> {
       if (!await forget(path)) return false;
       continue;
     }
-    const args = [`if=${path}`, "iflag=nocache", "count=0"];
-    const dd = new Deno.Command("dd", { args, stderr: "null" });
-    if (!(await dd.output()).success) return false;
+    if (!await forgetFile(path)) return false;
   }
   return true;
+}
+
+/** The same for one file; `--allow-run=dd` has to be there. */
+export async function forgetFile(path: string): Promise<boolean> {
+  const { success } = await new Deno.Command("dd", {
+    args: [`if=${path}`, "iflag=nocache", "count=0"],
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  return success;
 }
 
 /**

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ModelSpec } from "../../core/model.ts";
+import { forgetFile } from "./raw_rates.ts";
 
 /** A run of bytes of a file. */
 export interface Run {
@@ -156,12 +157,7 @@ export class Forgetter {
 
   async #forget(): Promise<void> {
     for (const path of this.#paths) {
-      const { success } = await new Deno.Command("dd", {
-        args: [`if=${path}`, "iflag=nocache", "count=0"],
-        stdout: "null",
-        stderr: "null",
-      }).output();
-      if (!success) throw new Error(`Cannot forget "${path}"`);
+      if (!await forgetFile(path)) throw new Error(`Cannot forget "${path}"`);
     }
   }
 

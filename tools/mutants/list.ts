@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a sealed tail stays findable while it is written to",
     file: "core/block_store.ts",
-    find: "    this.sealed--;\n    this.#forgetKey(id);",
+    find: "    this.sealed--;\n    this.unname(id);",
     replace: "    this.sealed--;",
     tests: CACHE,
   },
@@ -706,8 +706,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a block that came rounded may be written on",
     file: "core/block_store.ts",
-    find: "if (rounds && index >= keepFirst) this.#forms[id] = ROUNDED;",
-    replace: "",
+    find: "      ? ROUNDED\n      : RAW;",
+    replace: "      ? RAW\n      : RAW;",
     tests: KEPT,
   },
   {
