@@ -1,10 +1,11 @@
 /**
  * How soon an engine that starts anew has the first token of a prompt whose blocks
- * another one left below: on disk, or in a Redis server.
+ * another one left: on disk, in a Redis server, or in a session that is restored.
  *
  * @module
  */
 import type { Plugin } from "../../core/plugin.ts";
+import type { Engine } from "../../engine/engine.ts";
 import { load } from "../../engine/load.ts";
 import { diskOffload } from "../../plugins/disk_offload.ts";
 import { pagedAttention } from "../../plugins/paged_attention.ts";
@@ -23,7 +24,14 @@ const BYTES = 2 ** 31;
 const TTL_SECONDS = 600;
 
 /** Where blocks outlive an engine. */
-export type RestartTier = "disk" | "Redis";
+export type RestartTier = "disk" | "Redis" | "session";
+
+/** The same in a table. */
+const WHERE: Readonly<Record<RestartTier, string>> = {
+  disk: "on disk",
+  Redis: "in Redis",
+  session: "in a session, its restoring counted",
+};
 
 /** One cold start and one warm. */
 export interface Restart {
@@ -36,10 +44,13 @@ export interface Restart {
   readonly equal: boolean;
 }
 
-/** A tier for one engine, and how to wait until it has all that it was given. */
+/** What keeps the blocks of one engine for the next. */
 interface Below {
-  readonly plugin: Plugin;
-  settle(): Promise<void>;
+  readonly plugins: readonly Plugin[];
+  /** Takes up what another engine left; timed. */
+  begin?(engine: Engine): Promise<void>;
+  /** Leaves it, or waits until all of it is there. */
+  settle?(engine: Engine, tokens: readonly number[]): Promise<void>;
 }
 
 /**
@@ -62,6 +73,8 @@ export async function restartRuns(
       const prefix = `quire-restart-${crypto.randomUUID()}`;
       makes.push(["Redis", () => inRedis(url, prefix, tell)]);
     }
+    const path = `${folder}/session-${round}.quire`;
+    makes.push(["session", () => inSession(path)]);
     for (const [tier, make] of makes) {
       const one = await restart(tier, make, prompt, options, round);
       all.push(one);
@@ -77,7 +90,7 @@ export async function restartRuns(
 
 function onDisk(folder: string): Below {
   const plugin = diskOffload({ folder, bytes: BYTES });
-  return { plugin, settle: () => plugin.idle() };
+  return { plugins: [plugin], settle: () => plugin.idle() };
 }
 
 function inRedis(
@@ -93,7 +106,21 @@ function inRedis(
     onTrouble: (why) => tell(why.message),
   });
   // Closing the engine waits for what is under way.
-  return { plugin, settle: () => Promise.resolve() };
+  return { plugins: [plugin] };
+}
+
+function inSession(path: string): Below {
+  return {
+    plugins: [],
+    async begin(engine) {
+      // The first engine finds none.
+      const there = await Deno.stat(path).then(() => true, () => false);
+      if (there) await engine.restore(path);
+    },
+    async settle(engine, tokens) {
+      await engine.save({ tokens }, path);
+    },
+  };
 }
 
 async function restart(
@@ -103,11 +130,14 @@ async function restart(
   { model, threads, data }: StrategyOptions,
   round: number,
 ): Promise<Restart> {
-  const once = async (): Promise<Answer> => {
-    const { plugin, settle } = make();
+  const once = async (below: Below): Promise<Answer> => {
     await using engine = await load(model, {
       threads,
-      plugins: [pagedAttention({ blockTokens: 64 }), prefixCache(), plugin],
+      plugins: [
+        pagedAttention({ blockTokens: 64 }),
+        prefixCache(),
+        ...below.plugins,
+      ],
     });
     const next = await slicesOf(data, engine.tokenizer);
     for (let i = 0; i < round; i++) next(prompt);
@@ -116,11 +146,14 @@ async function restart(
     for (let i = 0; i < 2; i++) {
       await answer(engine, { tokens: warm, maxTokens: 8 });
     }
+    const started = performance.now();
+    await below.begin?.(engine);
+    const begun = performance.now() - started;
     const given = await answer(engine, { tokens, maxTokens: 16 });
-    await settle();
-    return given;
+    await below.settle?.(engine, tokens);
+    return { ...given, firstMs: begun + given.firstMs };
   };
-  const cold = await once(), warm = await once();
+  const cold = await once(make()), warm = await once(make());
   return {
     tier,
     coldMs: cold.firstMs,
@@ -151,7 +184,7 @@ export function restartTable(
       const cold = median(own.map((r) => r.coldMs));
       const warm = median(own.map((r) => r.warmMs));
       return [
-        tier === "disk" ? "on disk" : "in Redis",
+        WHERE[tier],
         number(cold),
         number(warm),
         `${number(cold / warm)}×`,

@@ -37,7 +37,14 @@ redisTest(
     await using server = await TestServer.start();
     try {
       const { restarts, said } = await run(folder, [server.url]);
-      check(restarts, ["disk", "Redis", "disk", "Redis"]);
+      check(restarts, [
+        "disk",
+        "Redis",
+        "session",
+        "disk",
+        "Redis",
+        "session",
+      ]);
       assert.match(
         said[1]!,
         /^restart, Redis: [\d.]+ ms cold, [\d.]+ ms warm$/,
@@ -59,10 +66,15 @@ redisTest(
   },
 );
 
-Deno.test("restartRuns() without a server does with disk alone", async () => {
+Deno.test("restartRuns() without a server does with disk and a session", async () => {
   const folder = await Deno.makeTempDir({ prefix: "quire_test_" });
   try {
-    check((await run(folder, [])).restarts, ["disk", "disk"]);
+    check((await run(folder, [])).restarts, [
+      "disk",
+      "session",
+      "disk",
+      "session",
+    ]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
