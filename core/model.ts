@@ -42,6 +42,8 @@ export interface TensorInfo {
   readonly offset: number;
   /** Length in the file. */
   readonly bytes: number;
+  /** Added to every value of a vector as it is read; default 0. */
+  readonly plus?: number;
 }
 
 /** How a layer turns queries and keys by their position. */
@@ -54,8 +56,10 @@ export interface RopeSpec {
   readonly divide: number;
   /** How many values of a head turn; the rest pass through. */
   readonly dims: number;
-  /** Tensor whose values divide the frequencies (Llama 3), by name. */
-  readonly factors?: string;
+  /** What divides the frequencies (Llama 3): a tensor by name, or the dims / 2 values. */
+  readonly factors?: string | readonly number[];
+  /** Cosines and sines are multiplied by this (YaRN, LongRoPE); default 1. */
+  readonly magnitude?: number;
 }
 
 /** Names of one layer's tensors. Optional ones are absent from some architectures. */
@@ -68,6 +72,12 @@ export interface LayerTensors {
   readonly k: string;
   /** Values. */
   readonly v: string;
+  /** Added to queries, keys and values before anything else is done with them. */
+  readonly qBias?: string;
+  /** See `qBias`. */
+  readonly kBias?: string;
+  /** See `qBias`. */
+  readonly vBias?: string;
   /** Norm of each query head. */
   readonly qNorm?: string;
   /** Norm of each key head. */
@@ -78,14 +88,32 @@ export interface LayerTensors {
   readonly postAttnNorm?: string;
   /** Norm before the MLP. */
   readonly ffnNorm: string;
-  /** Gate of the MLP. */
+  /** Norm of the MLP's output before it is added. */
+  readonly postFfnNorm?: string;
+}
+
+/** A gated MLP: down(activation(gate(x)) · up(x)), its matrices by name. */
+export interface MlpSpec {
+  /** Its width. */
+  readonly ffn: number;
+  /** Gate. */
   readonly gate: string;
   /** What the gate multiplies. */
   readonly up: string;
-  /** Output of the MLP. */
+  /** Output. */
   readonly down: string;
-  /** Norm of the MLP's output before it is added. */
-  readonly postFfnNorm?: string;
+}
+
+/** MLPs of which each row takes a few (mixture of experts). */
+export interface ExpertsSpec {
+  /** Scores of the experts: a matrix of one output for each. */
+  readonly router: string;
+  /** How many a row takes: those with the largest scores, ties by lower number. */
+  readonly used: number;
+  /** Weights are a softmax over all scores; whether those taken are made to sum to 1. */
+  readonly normalised: boolean;
+  /** The experts, all of one width and each with its own matrices. */
+  readonly each: readonly MlpSpec[];
 }
 
 /** One layer of the transformer. */
@@ -96,18 +124,22 @@ export interface LayerSpec {
   readonly kvHeads: number;
   /** Values in a head. */
   readonly headDim: number;
-  /** Width of the MLP. */
-  readonly ffn: number;
   /** The query at p sees p - window + 1 .. p; undefined sees everything before. */
   readonly window: number | undefined;
   /** How positions turn queries and keys. */
   readonly rope: RopeSpec;
   /** Scores are q·k times this. */
   readonly attnScale: number;
+  /** Scores s become cap · tanh(s / cap) before they are masked (Gemma 2); default: as is. */
+  readonly attnCap?: number;
   /** Of the gate; "gelu" is its tanh form. */
   readonly activation: "silu" | "gelu";
-  /** Names of its tensors. */
+  /** Names of its tensors, those of MLPs apart. */
   readonly tensors: LayerTensors;
+  /** What every row goes through; absent where there are only experts. */
+  readonly mlp?: MlpSpec;
+  /** What each row takes some of; their sum is added to what `mlp` gives. */
+  readonly experts?: ExpertsSpec;
 }
 
 /** A decoder-only transformer with RMS norms, rotary positions and gated MLPs. */
@@ -126,6 +158,8 @@ export interface ModelSpec {
   readonly normEps: number;
   /** Embeddings are multiplied by this; 1 for none. */
   readonly embeddingScale: number;
+  /** Logits become cap · tanh(logit / cap) (Gemma 2); default: as they are. */
+  readonly logitCap?: number;
   /** The layers, first to last. */
   readonly layers: readonly LayerSpec[];
   /** Name of the token embedding. */
@@ -136,6 +170,24 @@ export interface ModelSpec {
   readonly output: string;
   /** Names of its tensors. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+/** Every MLP of a layer. */
+export function mlpsOf({ mlp, experts }: LayerSpec): readonly MlpSpec[] {
+  return [...mlp === undefined ? [] : [mlp], ...experts?.each ?? []];
+}
+
+/** Names of the tensors that a layer reads, in the order it reads them. */
+export function tensorsOf(layer: LayerSpec): readonly string[] {
+  const { tensors: t, rope: { factors }, experts } = layer;
+  const names = [
+    ...[t.attnNorm, t.q, t.k, t.v, t.qBias, t.kBias, t.vBias, t.qNorm, t.kNorm],
+    ...[typeof factors === "string" ? factors : undefined],
+    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, experts?.router],
+    ...mlpsOf(layer).flatMap((m) => [m.gate, m.up, m.down]),
+    t.postFfnNorm,
+  ];
+  return names.filter((name) => name !== undefined);
 }
 
 /** The part of a model the cache plans by. */

@@ -75,7 +75,7 @@ export async function offerBackend(
     ]);
     const backend = createReference({
       spec,
-      read: (name) => readTensor(file, name),
+      read: (name) => readTensor(file, name, spec.tensors),
       limits: { ...limits, bytes, top: 128 },
     });
     return { formats: backend, create: () => Promise.resolve(backend) };

@@ -5,12 +5,13 @@
  * @module
  */
 import { ModelError } from "../core/errors.ts";
+import type { TensorInfo } from "../core/model.ts";
 import { dequantise } from "./dequantise.ts";
 import type { GgufFile } from "./gguf.ts";
 import { quote } from "./gguf/walk.ts";
 
 /**
- * Reads one tensor and decodes it.
+ * Reads one tensor and decodes it. `tensors`: a model's, with views into the file's.
  *
  * @returns `stack * outputs * inputs` values, row by row.
  * @throws {ModelError} if the model has no such tensor or its file became shorter.
@@ -18,8 +19,9 @@ import { quote } from "./gguf/walk.ts";
 export async function readTensor(
   file: GgufFile,
   name: string,
+  tensors: ReadonlyMap<string, TensorInfo> = file.tensors,
 ): Promise<Float32Array> {
-  const info = file.tensors.get(name);
+  const info = tensors.get(name);
   if (info === undefined) {
     throw new ModelError(file.path, `tensor ${quote(name)} is missing`);
   }
@@ -40,5 +42,6 @@ export async function readTensor(
   }
   const out = new Float32Array(info.inputs * info.outputs * info.stack);
   dequantise(info.type, bytes, out);
-  return out;
+  const { plus = 0 } = info;
+  return plus === 0 ? out : out.map((x) => x + plus);
 }

@@ -108,9 +108,9 @@ export function takeRopes(
   const { memory } = parts;
   return placeRopes(parts, context).map((place) => {
     const { rope, coarse, fine } = place, half = rope.dims / 2;
-    const factors = rope.factors === undefined
-      ? undefined
-      : memory.f32(weights.vectors.get(rope.factors)!, half);
+    const factors = typeof rope.factors === "string"
+      ? memory.f32(weights.vectors.get(rope.factors)!, half)
+      : rope.factors;
     const f = frequencies(rope, factors), rows = coarseRows(context);
     fillAngles(memory.f64(coarse, rows * half * 2), f, FINE);
     fillAngles(memory.f64(fine, FINE * half * 2), f, 1);

@@ -101,7 +101,8 @@ export interface Program {
 
 /** Same turn for the same position? */
 export function ropeKey(rope: RopeSpec): string {
-  return `${rope.base}/${rope.divide}/${rope.dims}/${rope.factors ?? ""}`;
+  const { base, divide, dims, factors = "", magnitude = 1 } = rope;
+  return `${base}/${divide}/${dims}/${magnitude}/${factors}`;
 }
 
 /** Writes the whole forward pass. */
@@ -225,6 +226,7 @@ export function compileProgram(options: ProgramOptions): Program {
 
   spec.layers.forEach((layer, index) => {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
+    const mlp = layer.mlp!;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
     const leap = (word: "query" | "rest" | "stop"): void =>
@@ -263,21 +265,21 @@ export function compileProgram(options: ProgramOptions): Program {
     );
     out.barrier();
     addTo(t.attnOut, at.first, t.postAttnNorm);
-    norm(t.ffnNorm, wants(t.gate, t.up));
+    norm(t.ffnNorm, wants(mlp.gate, mlp.up));
     const width = extent.ffn * 4;
     out.add(KIND.gated, 0);
-    product(t.gate, at.first, at.gate, width, at.rows);
-    product(t.up, at.first, at.up, width, at.rows);
+    product(mlp.gate, at.first, at.gate, width, at.rows);
+    product(mlp.up, at.first, at.up, width, at.rows);
     row(
       KIND.gate,
-      wants(t.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
-      ...[at.gate, width, layer.ffn] as const,
+      wants(mlp.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
+      ...[at.gate, width, mlp.ffn] as const,
       at.second,
       at.rows,
       ...[0, 0, 0, 0, 0, at.up],
     );
     out.barrier();
-    addTo(t.down, at.second, t.postFfnNorm);
+    addTo(mlp.down, at.second, t.postFfnNorm);
     if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
     targets.rest.push(here());
     targets.hold.push(release() ? here() : 0);

@@ -6,7 +6,7 @@
  */
 import type { BackendLimits } from "../core/backend.ts";
 import type { Owner } from "../core/ledger.ts";
-import type { ModelSpec } from "../core/model.ts";
+import { mlpsOf, type ModelSpec } from "../core/model.ts";
 import { type Books, take } from "./load.ts";
 
 /** Positions in a split of attention; `SPLIT` in assembly/attention.ts. */
@@ -56,7 +56,7 @@ export function extentOf(
   for (const l of spec.layers) {
     qkv = Math.max(qkv, (l.qHeads + 2 * l.kvHeads) * l.headDim);
     heads = Math.max(heads, l.qHeads * l.headDim);
-    ffn = Math.max(ffn, l.ffn);
+    ffn = Math.max(ffn, ...mlpsOf(l).map((m) => m.ffn));
     group = Math.max(group, l.qHeads / l.kvHeads);
     dim = Math.max(dim, l.headDim);
   }

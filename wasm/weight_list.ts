@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ModelSpec, TensorInfo } from "../core/model.ts";
+import { type ModelSpec, type TensorInfo, tensorsOf } from "../core/model.ts";
 import {
   type LaneLayout,
   layoutOf,
@@ -50,10 +50,7 @@ export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
   };
   add(spec.embedding);
   spec.layers.forEach((layer, i) => {
-    for (const name of Object.values(layer.tensors)) {
-      if (name !== undefined) add(name, i);
-    }
-    if (layer.rope.factors !== undefined) add(layer.rope.factors);
+    for (const name of tensorsOf(layer)) add(name, i);
   });
   add(spec.outputNorm);
   add(spec.output);

@@ -4,7 +4,7 @@
  * @module
  */
 import { ModelError } from "../core/errors.ts";
-import type { ModelSpec } from "../core/model.ts";
+import { mlpsOf, type ModelSpec } from "../core/model.ts";
 
 /** Outputs in a panel of weights; see assembly/quants.ts. */
 const PANEL = 8;
@@ -23,8 +23,11 @@ export function checkWidths(file: string, spec: ModelSpec): void {
     );
   };
   check("embedding length", spec.hidden);
-  spec.layers.forEach(({ ffn, headDim, rope }, i) => {
-    check(`feed-forward length in layer ${i}`, ffn);
+  spec.layers.forEach((layer, i) => {
+    const { headDim, rope } = layer;
+    for (const { ffn } of mlpsOf(layer)) {
+      check(`feed-forward length in layer ${i}`, ffn);
+    }
     check(`head size in layer ${i}`, headDim);
     if (rope.dims % 2 !== 0 || rope.dims > headDim) {
       throw new ModelError(

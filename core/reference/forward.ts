@@ -61,7 +61,7 @@ export function activationLengths(
   const hidden = rows * spec.hidden;
   const query = most((l) => l.qHeads * l.headDim);
   const key = most((l) => l.kvHeads * l.headDim);
-  const ffn = most((l) => l.ffn);
+  const ffn = most((l) => l.mlp!.ffn);
   return {
     x: hidden,
     y: hidden,
@@ -227,21 +227,25 @@ function turnedBack(
 
 /** What divides the frequencies of a layer's rope, if anything does. */
 function factorsOf(pass: Pass, { rope }: LayerSpec): Float32Array | undefined {
-  return rope.factors === undefined ? undefined : pass.weight(rope.factors);
+  const { factors } = rope;
+  if (typeof factors !== "object") {
+    return factors === undefined ? undefined : pass.weight(factors);
+  }
+  return Float32Array.from(factors);
 }
 
 /** x += postNorm(down(activation(gate) * up)) of norm(x). */
 function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
   const { spec, batch, activations: a, weight } = pass;
-  const { tensors: t } = layer;
+  const { tensors: t } = layer, mlp = layer.mlp!;
   const y = a.y.subarray(0, x.length);
-  const gates = a.gate.subarray(0, batch.rows * layer.ffn);
+  const gates = a.gate.subarray(0, batch.rows * mlp.ffn);
   const up = a.up.subarray(0, gates.length);
   rmsNorm(x, weight(t.ffnNorm), spec.normEps, y);
-  matmul(y, weight(t.gate), spec.hidden, gates);
-  matmul(y, weight(t.up), spec.hidden, up);
+  matmul(y, weight(mlp.gate), spec.hidden, gates);
+  matmul(y, weight(mlp.up), spec.hidden, up);
   gate(gates, up, layer.activation);
-  matmul(gates, weight(t.down), layer.ffn, y);
+  matmul(gates, weight(mlp.down), mlp.ffn, y);
   if (t.postFfnNorm !== undefined) {
     rmsNorm(y, weight(t.postFfnNorm), spec.normEps, y);
   }

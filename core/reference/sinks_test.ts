@@ -52,7 +52,7 @@ function attention(
   seenFrom: SeenFrom,
 ): number[][] {
   const { qHeads, kvHeads, headDim, rope } = layer;
-  const factors = values.get(rope.factors ?? "");
+  const factors = values.get(`${rope.factors}`);
   const of = (x: Vector, head: number): Vector =>
     x.slice(head * headDim, (head + 1) * headDim);
   return rows.map(({ q }, p) => {
@@ -95,7 +95,7 @@ function oracle(
     ...w(spec.embedding).subarray(id * spec.hidden, (id + 1) * spec.hidden),
   ]);
   for (const layer of spec.layers) {
-    const t = layer.tensors;
+    const t = layer.tensors, mlp = layer.mlp!;
     const rows = x.map((row) => {
       const y = norm(row, w(t.attnNorm), spec.normEps);
       return {
@@ -108,10 +108,10 @@ function oracle(
     x = x.map((row, p) => add(row, matmul(w(t.attnOut), heads[p]!)));
     x = x.map((row) => {
       const y = norm(row, w(t.ffnNorm), spec.normEps);
-      const up = matmul(w(t.up), y);
-      const gated = matmul(w(t.gate), y)
+      const up = matmul(w(mlp.up), y);
+      const gated = matmul(w(mlp.gate), y)
         .map((g, i) => g / (1 + Math.exp(-g)) * up[i]!);
-      return add(row, matmul(w(t.down), gated));
+      return add(row, matmul(w(mlp.down), gated));
     });
   }
   return x.flatMap((row) =>

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LayerSpec, ModelSpec } from "../model.ts";
+import { type LayerSpec, mlpsOf, type ModelSpec } from "../model.ts";
 
 /** A tensor as the forward pass wants it. */
 export interface WantedTensor {
@@ -44,7 +44,7 @@ function wantLayer(
     outputs?: number,
   ) => void,
 ): void {
-  const { tensors: t, qHeads, kvHeads, headDim, ffn } = layer;
+  const { tensors: t, rope, qHeads, kvHeads, headDim } = layer;
   const at = `layer ${index}`;
   want(at, t.attnNorm, hidden);
   want(at, t.q, hidden, qHeads * headDim);
@@ -52,13 +52,15 @@ function wantLayer(
   want(at, t.v, hidden, kvHeads * headDim);
   want(at, t.qNorm, headDim);
   want(at, t.kNorm, headDim);
-  want(at, layer.rope.factors, layer.rope.dims / 2);
+  if (typeof rope.factors === "string") want(at, rope.factors, rope.dims / 2);
   want(at, t.attnOut, qHeads * headDim, hidden);
   want(at, t.postAttnNorm, hidden);
   want(at, t.ffnNorm, hidden);
-  want(at, t.gate, hidden, ffn);
-  want(at, t.up, hidden, ffn);
-  want(at, t.down, ffn, hidden);
+  for (const { ffn, gate, up, down } of mlpsOf(layer)) {
+    want(at, gate, hidden, ffn);
+    want(at, up, hidden, ffn);
+    want(at, down, ffn, hidden);
+  }
   want(at, t.postFfnNorm, hidden);
 }
 

@@ -5,13 +5,18 @@
  */
 import type { LayerSpec, ModelSpec, TensorInfo } from "../model.ts";
 
+/** A layer, `ffn` wide. */
+export type RandomLayer =
+  & Partial<Omit<LayerSpec, "tensors" | "mlp" | "experts">>
+  & { readonly ffn?: number };
+
 /** What to vary; the rest has defaults. */
 export interface RandomModelOptions {
   readonly seed?: number;
   readonly vocab?: number;
   readonly hidden?: number;
   /** One entry a layer. Tensor names are made up here. */
-  readonly layers?: readonly Partial<Omit<LayerSpec, "tensors">>[];
+  readonly layers?: readonly RandomLayer[];
   /** Norms of queries and keys and after each half, as Gemma 3 has. */
   readonly norms?: boolean;
   readonly tied?: boolean;
@@ -49,17 +54,17 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
   };
   const embedding = add("embedding", hidden, vocab);
   const layers = (options.layers ?? [{}, {}]).map((wanted, i): LayerSpec => {
-    const { qHeads = 2, kvHeads = 1, headDim = 16, ffn = 24 } = wanted;
+    const { ffn = 24, ...own } = wanted;
+    const { qHeads = 2, kvHeads = 1, headDim = 16 } = own;
     return {
       window: undefined,
       rope: { style: "halves", base: 1000, divide: 1, dims: headDim },
       attnScale: headDim ** -0.5,
       activation: "silu",
-      ...wanted,
+      ...own,
       qHeads,
       kvHeads,
       headDim,
-      ffn,
       tensors: {
         attnNorm: add(`${i}.attnNorm`, hidden),
         q: add(`${i}.q`, hidden, qHeads * headDim),
@@ -67,15 +72,18 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
         v: add(`${i}.v`, hidden, kvHeads * headDim),
         attnOut: add(`${i}.attnOut`, qHeads * headDim, hidden),
         ffnNorm: add(`${i}.ffnNorm`, hidden),
-        gate: add(`${i}.gate`, hidden, ffn),
-        up: add(`${i}.up`, hidden, ffn),
-        down: add(`${i}.down`, ffn, hidden),
         ...(norms && {
           qNorm: add(`${i}.qNorm`, headDim),
           kNorm: add(`${i}.kNorm`, headDim),
           postAttnNorm: add(`${i}.postAttnNorm`, hidden),
           postFfnNorm: add(`${i}.postFfnNorm`, hidden),
         }),
+      },
+      mlp: {
+        ffn,
+        gate: add(`${i}.gate`, hidden, ffn),
+        up: add(`${i}.up`, hidden, ffn),
+        down: add(`${i}.down`, ffn, hidden),
       },
     };
   });

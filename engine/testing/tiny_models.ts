@@ -22,6 +22,7 @@ export interface TinyModel {
 export async function openTinyModel(name: string): Promise<TinyModel> {
   const fixture = await openTiny(name);
   const file = await openGguf(fixture.path);
-  const read = (tensor: string) => readTensor(file, tensor);
-  return { fixture, file, spec: modelSpec(file), read };
+  const spec = modelSpec(file);
+  const read = (tensor: string) => readTensor(file, tensor, spec.tensors);
+  return { fixture, file, spec, read };
 }

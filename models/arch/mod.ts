@@ -4,7 +4,12 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import type { LayerSpec, ModelSpec, RopeSpec } from "../../core/model.ts";
+import type {
+  LayerSpec,
+  MlpSpec,
+  ModelSpec,
+  RopeSpec,
+} from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import type { Architecture } from "./architecture.ts";
 import { gemma3 } from "./gemma3.ts";
@@ -134,11 +139,18 @@ function layersOf(
       );
     }
     const window = windows[layer];
+    const sizes = {
+      layer,
+      hidden,
+      q: q * headDim,
+      kv: kv * headDim,
+      headDim,
+      ffn: ffn[layer]!,
+    };
     return {
       qHeads: q,
       kvHeads: kv,
       headDim,
-      ffn: ffn[layer]!,
       window,
       rope: window === undefined || arch.windows?.ropeBase === undefined
         ? full
@@ -152,14 +164,8 @@ function layersOf(
         ? meta.positive("attention.scale")
         : 1 / Math.sqrt(count === arch.scaleByHiddenAt ? hidden / q : headDim),
       activation: arch.activation,
-      tensors: layerTensors(arch, tensors, {
-        layer,
-        hidden,
-        q: q * headDim,
-        kv: kv * headDim,
-        headDim,
-        ffn: ffn[layer]!,
-      }),
+      tensors: layerTensors(arch, tensors, sizes),
+      mlp: mlpOf(tensors, sizes),
     };
   });
 }
@@ -263,7 +269,7 @@ interface LayerSizes {
 function layerTensors(
   arch: Architecture,
   tensors: TensorChecker,
-  { layer, hidden, q, kv, headDim, ffn }: LayerSizes,
+  { layer, hidden, q, kv, headDim }: LayerSizes,
 ): LayerSpec["tensors"] {
   const name = (part: string) => `blk.${layer}.${part}.weight`;
   const norm = (part: string) => tensors.vector(name(part), hidden, "hidden");
@@ -279,9 +285,6 @@ function layerTensors(
     v: matrix("attn_v", hidden, kv, kvWhy),
     attnOut: matrix("attn_output", q, hidden, "heads * head size × hidden"),
     ffnNorm: norm("ffn_norm"),
-    gate: matrix("ffn_gate", hidden, ffn, "hidden × feed-forward length"),
-    up: matrix("ffn_up", hidden, ffn, "hidden × feed-forward length"),
-    down: matrix("ffn_down", ffn, hidden, "feed-forward length × hidden"),
     ...(arch.qkNorm
       ? { qNorm: headNorm("attn_q_norm"), kNorm: headNorm("attn_k_norm") }
       : {}),
@@ -291,5 +294,20 @@ function layerTensors(
         postFfnNorm: norm("post_ffw_norm"),
       }
       : {}),
+  };
+}
+
+function mlpOf(
+  tensors: TensorChecker,
+  { layer, hidden, ffn }: LayerSizes,
+): MlpSpec {
+  const matrix = (part: string, inputs: number, outputs: number, why: string) =>
+    tensors.matrix(`blk.${layer}.${part}.weight`, inputs, outputs, why);
+  const wide = "hidden × feed-forward length";
+  return {
+    ffn,
+    gate: matrix("ffn_gate", hidden, ffn, wide),
+    up: matrix("ffn_up", hidden, ffn, wide),
+    down: matrix("ffn_down", ffn, hidden, "feed-forward length × hidden"),
   };
 }

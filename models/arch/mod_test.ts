@@ -33,7 +33,7 @@ Deno.test("modelSpec() describes a llama with grouped heads and a tied output", 
   assert.equal(spec.output, spec.embedding);
   const [layer] = spec.layers;
   assert.deepEqual(
-    [layer!.qHeads, layer!.kvHeads, layer!.headDim, layer!.ffn],
+    [layer!.qHeads, layer!.kvHeads, layer!.headDim, layer!.mlp!.ffn],
     [2, 1, 16, 32],
   );
   assert.deepEqual(layer!.rope, {
@@ -228,7 +228,7 @@ fixtureTest(
           heads: layer.qHeads,
           kv_heads: layer.kvHeads,
           head_dim: layer.headDim,
-          ffn: layer.ffn,
+          ffn: layer.mlp!.ffn,
           vocab: spec.vocab,
           tied: spec.output === spec.embedding,
         },
