@@ -23,6 +23,7 @@ export const names: readonly string[] = [
   "mistral-swa",
   "gemma3",
   "head-80",
+  "mixtral-moe-q4_0",
 ]
   .filter((name) => tinyModels().includes(name));
 /** Whether there are none, and what a test's name says then. */

@@ -12,6 +12,7 @@ import type {
 } from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import type { Architecture } from "./architecture.ts";
+import { expertCounts, expertsOf } from "./experts.ts";
 import { gemma3 } from "./gemma3.ts";
 import { llama } from "./llama.ts";
 import { isArray, Metadata, show } from "./metadata.ts";
@@ -70,7 +71,7 @@ export function modelSpec(file: GgufFile): ModelSpec {
     output: tensors.has(ownOutput)
       ? tensors.matrix(ownOutput, hidden, vocab, "hidden × vocabulary")
       : embedding,
-    tensors: file.tensors,
+    tensors: tensors.all(),
   };
   tensors.checkAllUsed(arch.name);
   return spec;
@@ -126,7 +127,10 @@ function layersOf(
 ): LayerSpec[] {
   const qHeads = meta.perLayer("attention.head_count", count);
   const kvHeads = meta.perLayer("attention.head_count_kv", count, qHeads);
-  const ffn = meta.perLayer("feed_forward_length", count);
+  const experts = expertCounts(arch, meta);
+  const ffn = experts === undefined
+    ? meta.perLayer("feed_forward_length", count)
+    : [];
   const headDim = headDimOf(meta, hidden, qHeads[0]!);
   const full = ropeOf(arch, meta, tensors, headDim);
   const windows = windowsOf(arch, meta, count);
@@ -145,7 +149,7 @@ function layersOf(
       q: q * headDim,
       kv: kv * headDim,
       headDim,
-      ffn: ffn[layer]!,
+      ffn: ffn[layer] ?? 0,
     };
     return {
       qHeads: q,
@@ -165,7 +169,9 @@ function layersOf(
         : 1 / Math.sqrt(count === arch.scaleByHiddenAt ? hidden / q : headDim),
       activation: arch.activation,
       tensors: layerTensors(arch, tensors, sizes),
-      mlp: mlpOf(tensors, sizes),
+      ...(experts === undefined
+        ? { mlp: mlpOf(tensors, sizes) }
+        : { experts: expertsOf(arch, tensors, layer, hidden, experts) }),
     };
   });
 }
