@@ -983,7 +983,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "models/quantise_at_load.ts",
     find: "return { ...spec, id: sha256Text(`${spec.id} as ${to}`), tensors };",
     replace: "return { ...spec, tensors };",
-    tests: ROUNDED,
+    tests: ["models/quantise_at_load_test.ts"],
   },
   {
     name: "weights: exact runs do not round what is asked to be",
