@@ -10,13 +10,13 @@ import { type BackendOffer, offerBackend } from "../engine/backends.ts";
 import { contextOf } from "../engine/context.ts";
 import { pluginsFor } from "../engine/plugins.ts";
 import type { LoadOptions } from "../mod.ts";
-import type { GgufFile } from "../models/gguf.ts";
+import type { ModelFile } from "../models/model_file.ts";
 
 const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
 
 /** The plan that `load()` would make of the same options. */
 export async function planOnly(
-  file: GgufFile,
+  file: ModelFile,
   spec: ModelSpec,
   options: LoadOptions,
 ): Promise<CachePlan> {

@@ -39,10 +39,10 @@ export async function load(
   const { signal, onProgress } = options;
   checkLoadOptions(options);
   signal?.throwIfAborted();
-  const [{ pull }, { openGguf }, { modelSpec }, { createTokenizer }] =
+  const [{ pull }, { openModel }, { modelSpec }, { createTokenizer }] =
     await Promise.all([
       import("../models/pull.ts"),
-      import("../models/gguf.ts"),
+      import("../models/open_model.ts"),
       import("../models/arch/mod.ts"),
       import("../models/tokenizer.ts"),
     ]);
@@ -56,7 +56,7 @@ export async function load(
         total: p.total,
       }),
   });
-  const file = await openGguf(path, { signal });
+  const file = await openModel(path, { signal });
   const spec = modelSpec(file);
   const context = contextOf(spec, options);
   const offer = await offerBackend(file, spec, context, options);

@@ -10,7 +10,7 @@ import type {
   ModelSpec,
   RopeSpec,
 } from "../../core/model.ts";
-import type { GgufFile } from "../gguf.ts";
+import type { ModelFile } from "../model_file.ts";
 import type { Architecture } from "./architecture.ts";
 import { gemma3 } from "./gemma3.ts";
 import { llama } from "./llama.ts";
@@ -33,7 +33,7 @@ const MAX_LAYERS = 1024;
  * @throws {ModelError} for an unknown architecture, a missing or impossible
  * key, a missing or wrongly shaped tensor, or a feature that is not supported.
  */
-export function modelSpec(file: GgufFile): ModelSpec {
+export function modelSpec(file: ModelFile): ModelSpec {
   const arch = architectureOf(file);
   const meta = new Metadata(file, arch.name);
   const tensors = new TensorChecker(file);
@@ -76,7 +76,7 @@ export function modelSpec(file: GgufFile): ModelSpec {
   return spec;
 }
 
-function architectureOf(file: GgufFile): Architecture {
+function architectureOf(file: ModelFile): Architecture {
   const known = [...ARCHITECTURES.keys()].join(", ");
   const name = file.metadata["general.architecture"];
   if (name === undefined) {
@@ -98,7 +98,7 @@ function architectureOf(file: GgufFile): Architecture {
 
 /** Rows of the embedding; the tokenizer, where there is one, must agree. */
 function vocabSize(
-  file: GgufFile,
+  file: ModelFile,
   meta: Metadata,
   tensors: TensorChecker,
   hidden: number,
@@ -128,7 +128,7 @@ function layersOf(
   const kvHeads = meta.perLayer("attention.head_count_kv", count, qHeads);
   const ffn = meta.perLayer("feed_forward_length", count);
   const headDim = headDimOf(meta, hidden, qHeads[0]!);
-  const full = ropeOf(arch, meta, tensors, headDim);
+  const full = { ...ropeOf(arch, meta, tensors, headDim), ...meta.rope };
   const windows = windowsOf(arch, meta, count);
   return qHeads.map((q, layer): LayerSpec => {
     const kv = kvHeads[layer]!;

@@ -4,7 +4,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import type { GgufFile } from "../gguf.ts";
+import type { ModelFile } from "../model_file.ts";
 import { quote } from "../gguf/walk.ts";
 
 /** Tensors present in some files that carry nothing a run needs. */
@@ -13,10 +13,10 @@ const IGNORED =
 
 /** Looks tensors up, checks them, and remembers which were asked for. */
 export class TensorChecker {
-  readonly #file: GgufFile;
+  readonly #file: ModelFile;
   readonly #used = new Set<string>();
 
-  constructor(file: GgufFile) {
+  constructor(file: ModelFile) {
     this.#file = file;
   }
 
