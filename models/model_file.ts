@@ -39,6 +39,11 @@ export interface RopeWords {
   readonly style: RopeSpec["style"];
   /** See `RopeSpec.factors`: values, one for each pair that turns. */
   readonly factors?: readonly number[];
+  /** Factors of contexts beyond so many positions, instead of the others (LongRoPE). */
+  readonly long?: {
+    readonly beyond: number;
+    readonly factors: readonly number[];
+  };
   /** See `RopeSpec.magnitude`. */
   readonly magnitude?: number;
 }

@@ -87,15 +87,10 @@ export function describe(path: string, json: JsonObject): Described {
   // Families whose projections always have some do not say so.
   const biases = arch === "qwen2" ? undefined : config.flag("attention_bias");
   config.checkAllAsked();
-  const { factors, magnitude } = rotation;
   return {
     family,
     metadata: out,
-    rope: {
-      style: "halves",
-      ...(factors === undefined ? {} : { factors }),
-      ...(magnitude === undefined ? {} : { magnitude }),
-    },
+    rope: { style: "halves", ...rotation.words },
     tied,
     biases,
     experts,

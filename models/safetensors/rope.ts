@@ -10,6 +10,7 @@
  * @module
  */
 import { Config } from "./config.ts";
+import type { RopeWords } from "../model_file.ts";
 import { isObject, type JsonObject } from "./json.ts";
 
 /** Rotation of the layers that see everything. */
@@ -19,8 +20,8 @@ export interface Rotation {
   readonly divide: number;
   /** Values of a head that turn. */
   readonly dims: number;
-  readonly factors?: readonly number[];
-  readonly magnitude?: number;
+  /** What GGUF has no keys for. */
+  readonly words: Omit<RopeWords, "style">;
   /** Base of windowed layers where they have their own. */
   readonly localBase?: number;
 }
@@ -64,8 +65,10 @@ export function rotationOf(
   }
   const context = config.count("max_position_embeddings");
   const scaled = scale({ config, scaling, base, dims, context });
-  const { factors = [], magnitude = 1 } = scaled;
-  if (![...factors, magnitude].every((x) => Number.isFinite(x) && x > 0)) {
+  const { divide = 1, ...words } = scaled;
+  const { factors = [], magnitude = 1, long } = words;
+  const all = [...factors, ...long?.factors ?? [], magnitude];
+  if (!all.every((x) => Number.isFinite(x) && x > 0)) {
     scaling.refuse("rope_type", "numbers beside it that give frequencies");
   }
   scaling.checkAllAsked();
@@ -74,9 +77,9 @@ export function rotationOf(
     : localBaseOf(config, sliding, local);
   return {
     base,
-    divide: 1,
+    divide,
     dims,
-    ...scaled,
+    words,
     ...(own === undefined ? {} : { localBase: own }),
   };
 }
@@ -129,7 +132,7 @@ function localBaseOf(
 /** What a scaling makes of the frequencies. */
 function scale(
   settings: Settings,
-): Partial<Pick<Rotation, "divide" | "factors" | "magnitude">> {
+): Rotation["words"] & { readonly divide?: number } {
   const { scaling } = settings;
   const key = scaling.get("rope_type") === undefined ? "type" : "rope_type";
   scaling.get("type");
@@ -150,10 +153,13 @@ function scale(
       return llama3(settings);
     case "yarn":
       return yarn(settings);
+    case "longrope":
+    case "su":
+      return longRope(settings);
     default:
       return scaling.refuse(
         key,
-        `"default", "linear", "llama3", "yarn" or "dynamic" of factor 1`,
+        `"default", "linear", "llama3", "yarn", "longrope" or "dynamic" of factor 1`,
       );
   }
 }
@@ -191,9 +197,7 @@ function llama3(settings: Settings): { readonly factors: number[] } {
 }
 
 /** As llama3, between two pairs of a head; and q and k become longer. */
-function yarn(settings: Settings): Required<
-  Pick<Rotation, "factors" | "magnitude">
-> {
+function yarn(settings: Settings): Rotation["words"] {
   const { scaling, base, dims, context } = settings;
   const original = originalContext(settings);
   const factor = scaling.positiveIfSet("factor") ?? context / original;
@@ -220,4 +224,22 @@ function yarn(settings: Settings): Required<
     return 1 / (divided / factor + 1 - divided);
   });
   return { factors, magnitude };
+}
+
+/** Two sets of factors, one for texts as long as at first and one for longer ones. */
+function longRope(settings: Settings): Rotation["words"] {
+  const { scaling, dims, context } = settings;
+  const original = originalContext(settings);
+  const factor = scaling.positiveIfSet("factor") ?? context / original;
+  const grown = factor <= 1
+    ? 1
+    : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+  return {
+    factors: scaling.positives("short_factor", dims / 2),
+    long: {
+      beyond: original,
+      factors: scaling.positives("long_factor", dims / 2),
+    },
+    magnitude: scaling.positive("attention_factor", grown),
+  };
 }
