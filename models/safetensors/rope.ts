@@ -133,7 +133,9 @@ function localBaseOf(
 function scale(
   settings: Settings,
 ): Rotation["words"] & { readonly divide?: number } {
-  const { scaling } = settings;
+  const { config, scaling } = settings;
+  // Means nothing without a scaling.
+  config.get("original_max_position_embeddings");
   const key = scaling.get("rope_type") === undefined ? "type" : "rope_type";
   scaling.get("type");
   const type = scaling.get(key) ?? "default";
