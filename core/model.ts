@@ -24,6 +24,9 @@ export type WeightType =
   | "Q6_K"
   | "IQ4_NL";
 
+/** Formats that weights can be rounded to when they are read. */
+export type RoundedType = "Q8_0" | "Q4_0";
+
 /** A matrix (or, with `outputs` 1, a vector) stored row by row in a file. */
 export interface TensorInfo {
   /** As the file calls it. */
@@ -44,6 +47,8 @@ export interface TensorInfo {
   readonly bytes: number;
   /** Added to every value of a vector as it is read; default 0. */
   readonly plus?: number;
+  /** What its values are rounded to as they are read; default: they stay as they are. */
+  readonly as?: RoundedType;
 }
 
 /** How a layer turns queries and keys by their position. */

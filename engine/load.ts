@@ -39,13 +39,19 @@ export async function load(
   const { signal, onProgress } = options;
   checkLoadOptions(options);
   signal?.throwIfAborted();
-  const [{ pull }, { openModel }, { modelSpec }, { createTokenizer }] =
-    await Promise.all([
-      import("../models/pull.ts"),
-      import("../models/open_model.ts"),
-      import("../models/arch/mod.ts"),
-      import("../models/tokenizer.ts"),
-    ]);
+  const [
+    { pull },
+    { openModel },
+    { modelSpec },
+    { createTokenizer },
+    { quantisedSpec },
+  ] = await Promise.all([
+    import("../models/pull.ts"),
+    import("../models/open_model.ts"),
+    import("../models/arch/mod.ts"),
+    import("../models/tokenizer.ts"),
+    import("../models/quantise_at_load.ts"),
+  ]);
   const path = await pull(model, {
     signal,
     onProgress: (p) =>
@@ -57,7 +63,7 @@ export async function load(
       }),
   });
   const file = await openModel(path, { signal });
-  const spec = modelSpec(file);
+  const spec = quantisedSpec(modelSpec(file), options.quantize);
   const context = contextOf(spec, options);
   const offer = await offerBackend(file, spec, context, options);
   const compiled = await compilePlan({

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { TensorInfo, WeightType } from "../core/model.ts";
+import type { RoundedType, TensorInfo, WeightType } from "../core/model.ts";
 
 /** One lane layout. */
 export interface LaneLayout {
@@ -95,9 +95,21 @@ export function lines(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
+/**
+ * The format that a matrix is rounded to on its way to lanes; undefined where nothing
+ * is rounded.
+ */
+export function roundingOf(
+  { as }: TensorInfo,
+  _exact: boolean,
+): RoundedType | undefined {
+  return as;
+}
+
 /** The layout a matrix gets; `exact` decodes it to f32. */
 export function layoutOf(tensor: TensorInfo, exact: boolean): LaneLayout {
-  return exact ? F32 : KERNELS[tensor.type].layout;
+  if (exact) return F32;
+  return KERNELS[roundingOf(tensor, exact) ?? tensor.type].layout;
 }
 
 /** Bytes from one panel of a matrix to the next. */

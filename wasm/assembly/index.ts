@@ -1,6 +1,7 @@
 // The kernels' exports: the step program, repacking, and a probe of the machine.
 import { Repack } from "./repack";
 import * as repack from "./repack";
+import { expandFloats, round4, round8 } from "./round";
 
 export { decodeRow } from "./embed";
 export { run } from "./program";
@@ -22,6 +23,25 @@ export function pack(a: Repack, type: i32): i32 {
     case 13: repack.repackSuper(a, true); return 1;
     case 14: repack.repackSix(a); return 1;
     case 20: repack.repackBook(a); return 1;
+  }
+  return 0;
+}
+
+/** Rows of GGUF type `type` to f32 rows, `n` values each, at `w`. 1 if it can. */
+export function expand(a: Repack, type: i32): i32 {
+  switch (type) {
+    case 0:
+    case 1:
+    case 30: expandFloats(a, type); return 1;
+  }
+  return 0;
+}
+
+/** f32 rows at `src` to rows of GGUF type `type` at `w`. 1 if it can and they fit. */
+export function round(a: Repack, type: i32): i32 {
+  switch (type) {
+    case 2: return round4(a) ? 1 : 0;
+    case 8: return round8(a) ? 1 : 0;
   }
   return 0;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { WeightType } from "../../core/model.ts";
+import type { RoundedType, WeightType } from "../../core/model.ts";
 import { type KernelBuild, kernelModule } from "../binary.ts";
 import { writeConstants } from "../constants.ts";
 import { KERNELS, type LaneLayout, panelBytes, panelsOf } from "../kernels.ts";
@@ -41,6 +41,8 @@ interface Exports {
     scratch: number,
   ): void;
   pack(record: number, type: number): number;
+  expand(record: number, type: number): number;
+  round(record: number, type: number): number;
   decodeRow(record: number, row: number, to: number): void;
   probe(): number;
 }
@@ -120,6 +122,38 @@ export class Kernels {
       throw new TypeError(`Cannot repack ${type}`);
     }
     return { layout, w, inputs, outputs };
+  }
+
+  /** Whole rows of a file as f32; undefined where only their lanes can be read. */
+  expand(
+    type: WeightType,
+    rows: Uint8Array,
+    outputs: number,
+    inputs: number,
+  ): Float32Array | undefined {
+    const to = this.take(outputs * inputs * 4, 0x7f), src = this.put(rows);
+    const record = this.put(
+      Int32Array.of(src, rows.length / outputs, outputs, to, inputs),
+    );
+    return this.#exports.expand(record, KERNELS[type].id) === 1
+      ? this.floats(to, outputs * inputs)
+      : undefined;
+  }
+
+  /** Rows rounded to a format of files; undefined where they cannot be. */
+  round(
+    type: RoundedType,
+    rows: Float32Array,
+    outputs: number,
+  ): Uint8Array | undefined {
+    const inputs = rows.length / outputs, { id, values, bytes } = KERNELS[type];
+    const size = rows.length / values * bytes, to = this.take(size, 0x7f);
+    const record = this.put(
+      Int32Array.of(this.put(rows), inputs * 4, outputs, to, inputs),
+    );
+    return this.#exports.round(record, id) === 1
+      ? this.bytes(to, size)
+      : undefined;
   }
 
   /** All rows read back as an embedding is, times `factor`. */
