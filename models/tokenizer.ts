@@ -95,11 +95,13 @@ export function createTokenizer(file: ModelFile): Tokenizer {
     });
   }
   if (model === "llama") {
+    const { prefix } = file.vocabulary!;
     return new VocabularyTokenizer(vocabulary, {
       ...common,
       codec: sentencePieceCodec(vocabulary, {
-        prefix: file.vocabulary?.prefix ??
+        prefix: prefix ??
           (flag("add_space_prefix", true) ? "each" : "never"),
+        listed: prefix !== undefined,
       }),
       addBos: flag("add_bos_token", true),
     });

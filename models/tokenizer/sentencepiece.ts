@@ -16,19 +16,21 @@ import { TOKEN } from "./vocabulary.ts";
 export interface SentencePieceOptions {
   /** When text gets a space before it. */
   readonly prefix: SpacePrefix;
+  /** Whether merges are listed, as a tokenizer.json does, instead of scored. */
+  readonly listed?: boolean;
 }
 
 /**
  * Makes the codec of a SentencePiece vocabulary.
  *
- * @throws {ModelError} if the file has neither scores nor merges.
+ * @throws {ModelError} if the file has no scores.
  */
 export function sentencePieceCodec(
   vocabulary: Vocabulary,
   options: SentencePieceOptions,
 ): Codec {
   const { ids, tokens, kinds } = vocabulary;
-  const merge = createMerger(rankOf(vocabulary));
+  const merge = createMerger(rankOf(vocabulary, options));
   const unknown = kinds.indexOf(TOKEN.UNKNOWN);
   const encoder = new TextEncoder();
   const byteIds = Array.from(
@@ -80,24 +82,27 @@ export function sentencePieceCodec(
   }
 }
 
-/** By the scores of what comes of a merge, or where there are none by a list of merges. */
-function rankOf({ ids, scores, merges, path }: Vocabulary): RankOf {
-  if (scores !== undefined) {
-    const ranks = ranksOf(scores);
-    return (left, right) => {
-      const id = ids.get(left + right);
-      return id === undefined ? undefined : ranks[id];
-    };
+/** By the scores of what comes of a merge, or by a list of merges. */
+function rankOf(
+  { ids, scores, merges = [], path }: Vocabulary,
+  { listed = false }: SentencePieceOptions,
+): RankOf {
+  if (listed) {
+    // Text has no spaces left, so "left right" as stored is a key of its own.
+    const ranks = new Map(merges.map((merge, rank) => [merge, rank]));
+    return (left, right) => ranks.get(`${left} ${right}`);
   }
-  if (merges === undefined) {
+  if (scores === undefined) {
     throw new ModelError(
       path,
       `the required key "tokenizer.ggml.scores" is missing`,
     );
   }
-  // Text has no spaces left, so "left right" as stored is a key of its own.
-  const ranks = new Map(merges.map((merge, rank) => [merge, rank]));
-  return (left, right) => ranks.get(`${left} ${right}`);
+  const ranks = ranksOf(scores);
+  return (left, right) => {
+    const id = ids.get(left + right);
+    return id === undefined ? undefined : ranks[id];
+  };
 }
 
 /**
