@@ -242,6 +242,6 @@ function longRope(settings: Settings): Rotation["words"] {
       beyond: original,
       factors: scaling.positives("long_factor", dims / 2),
     },
-    magnitude: scaling.positive("attention_factor", grown),
+    magnitude: scaling.positiveIfSet("attention_factor") ?? grown,
   };
 }
