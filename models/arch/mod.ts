@@ -69,10 +69,8 @@ export function modelSpec(file: ModelFile, context?: number): ModelSpec {
   const output = tensors.has(ownOutput)
     ? tensors.matrix(ownOutput, hidden, vocab, "hidden × vocabulary")
     : embedding;
-  const { factors } = layers[0]!.rope;
-  const chosen = typeof factors === "string" && factors.startsWith("rope_fac");
   const spec: ModelSpec = {
-    id: chosen ? `${file.fingerprint}:${factors}` : file.fingerprint,
+    id: idOf(file, layers),
     architecture: arch.name,
     vocab,
     hidden,
@@ -90,6 +88,22 @@ export function modelSpec(file: ModelFile, context?: number): ModelSpec {
   };
   tensors.checkAllUsed(arch.name);
   return spec;
+}
+
+/** Of a model whose context chooses among factors, its K and V depend on that too. */
+function idOf(
+  { fingerprint, rope }: ModelFile,
+  layers: readonly LayerSpec[],
+): string {
+  const { factors } = layers[0]!.rope;
+  if (typeof factors === "string") {
+    return factors.startsWith("rope_fac")
+      ? `${fingerprint}:${factors}`
+      : fingerprint;
+  }
+  const long = rope?.long?.factors;
+  if (long === undefined) return fingerprint;
+  return `${fingerprint}:${factors === long ? "long" : "short"}`;
 }
 
 function architectureOf(file: ModelFile): Architecture {

@@ -195,8 +195,9 @@ function split(
   }
   for (let t = from; t < to;) {
     const end = min(to, t - t % tokens + tokens);
-    // Positions nobody sees may lie in released blocks, or hold anything at all.
-    const begin = t >= start ? t : t < sink ? max(t, first) : max(t, start);
+    // Positions nobody sees may lie in released blocks, or hold anything at all. Rows
+    // that see no sinks may begin before those of others.
+    const begin = t >= start ? t : max(t, t < sink ? min(first, start) : start);
     const stop = t < sink && end < start ? min(end, sink) : end;
     const open = t >= own || codesAt(room, s, codes, t / tokens) == 0;
     if (open && begin < stop && (t < sink || end > start)) {
