@@ -23,7 +23,7 @@ const LENGTH = 176;
 
 /** A backend that runs one sequence at a time; close it after use. */
 export async function wasmLogits(
-  { spec, file }: TinyModel,
+  { spec, file }: Pick<TinyModel, "spec" | "file">,
   cut: WasmCut,
 ): Promise<AsyncDisposable & { readonly logits: TinyLogits }> {
   const { blockTokens, chunk, decode = 0, ...settings } = cut;

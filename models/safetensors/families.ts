@@ -25,6 +25,8 @@ export interface Family {
   readonly localBase?: number;
   /** Scores are divided by the root of "query_pre_attn_scalar". */
   readonly scaled?: boolean;
+  /** Numbers above 0 that have a key in GGUF, by that key. */
+  readonly numbers?: Readonly<Record<string, string>>;
 }
 
 const SILU = ["silu", "swish"];
@@ -127,4 +129,25 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map(Object.entries({
   gemma2,
   gemma3_text: gemma3,
   phi3: { ...llama, architecture: "phi3", windows: "all" },
+  smollm3: {
+    ...llama,
+    architecture: "smollm3",
+    defaults: { tie_word_embeddings: true, rope_theta: 2_000_000 },
+  },
+  granite: {
+    ...llama,
+    architecture: "granite",
+    defaults: {
+      attention_multiplier: 1,
+      embedding_multiplier: 1,
+      residual_multiplier: 1,
+      logits_scaling: 1,
+    },
+    numbers: {
+      "attention.scale": "attention_multiplier",
+      "embedding_scale": "embedding_multiplier",
+      "residual_scale": "residual_multiplier",
+      "logit_scale": "logits_scaling",
+    },
+  },
 }));

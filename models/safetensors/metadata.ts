@@ -66,6 +66,10 @@ export function describe(path: string, json: JsonObject): Described {
       set(key, config.positiveIfSet(key));
     }
   }
+  for (const [key, own] of Object.entries(family.numbers ?? {})) {
+    set(key, config.positiveIfSet(own));
+  }
+  checkStill(config, arch, layers);
   const rotation = rotationOf(config, headDim, family.localBase);
   set("rope.freq_base", rotation.base);
   set("rope.freq_base_swa", rotation.localBase);
@@ -177,6 +181,9 @@ function windowsOf(
     }
   });
   const off = window === 0 || !wanted;
+  if (family.windows === "none" && !off) {
+    config.refuse("sliding_window", "none: not supported for such models");
+  }
   const windows = layerTypes(config, family, off ? [] : usual, layers);
   if (!windows.includes(true)) return undefined;
   if (ARCHITECTURES.get(family.architecture)?.windows === undefined) {
@@ -210,6 +217,19 @@ function layerTypes(
     config.refuse(key, "what the other keys say of windows");
   }
   return listed;
+}
+
+/** Layers that turn nothing must be those that the record leaves out. */
+function checkStill(config: Config, arch: string, layers: number): void {
+  const every = ARCHITECTURES.get(arch)?.stillEvery;
+  if (every === undefined) return;
+  config.only("no_rope_layer_interval", [every]);
+  const key = "no_rope_layers", turns = config.get(key);
+  if (turns === undefined) return;
+  const wanted = Array.from({ length: layers }, (_, i) => (i + 1) % every && 1);
+  if (JSON.stringify(turns) !== JSON.stringify(wanted)) {
+    config.refuse(key, `${JSON.stringify(wanted)}, as trained`);
+  }
 }
 
 /** Counts of experts; how they are weighed must be as the record has it. */
