@@ -220,7 +220,7 @@ const REFUSED: readonly [string, Values, RegExp][] = [
       "full_attention",
       "full_attention",
     ],
-  }, /"layer_types" is a list of 4, wanted what/],
+  }, /"sliding_window" is 5, wanted none/],
   [
     "attention to both sides",
     { use_bidirectional_attention: true },
