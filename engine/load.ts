@@ -18,8 +18,9 @@ import { sweepRows } from "./sweep.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 
 /**
- * Loads a model: a file's path, a URL, `hf:owner/repo/file.gguf`, or a name of
- * the catalogue (`smollm2`, `gemma3-270m`), which is downloaded the first time.
+ * Loads a model: the path of a GGUF file or of a folder of safetensors, a URL,
+ * `hf:owner/repo/file.gguf`, `hf:owner/repo` (such a folder), or a name of the
+ * catalogue (`smollm2`, `gemma3-270m`), which is downloaded the first time.
  *
  * ```ts ignore
  * await using engine = await load("smollm2");
