@@ -93,7 +93,7 @@ export interface ProgramOptions {
   readonly most: number;
   /** Address of a Stream for each layer that may read so; 0: it does not. */
   readonly streams?: readonly number[] | undefined;
-  /** Address of the ring's words, where layers are streamed. */
+  /** Address of the ring's words, where layers or experts are streamed. */
   readonly ringWords: number;
   /** Layers before which rows may be kept or given. Default: none. */
   readonly boundaries?: readonly number[] | undefined;
@@ -278,7 +278,10 @@ export function compileProgram(options: ProgramOptions): Program {
     const combine = experts && addExperts({
       ...{ out, base: options.base, spec, layer, at: at.experts!, product },
       ...{ wants, norm: vector(t.ffnNorm), rows: at.rows, x: at.x },
-      normed: at.first,
+      ...{ index, normed: at.first },
+      within: (name) => matrix(name).within ?? 0,
+      ...weights.ring?.most !== undefined &&
+        { cache: { ring: weights.ring, words: options.ringWords } },
     });
     if (mlp !== undefined) {
       const width = extent.ffn * 4;
@@ -338,7 +341,9 @@ function awaited(
   layer: number,
 ): () => boolean {
   const k = ring?.layers.findIndex((l) => l.layer === layer) ?? -1;
-  if (ring === undefined || k < 0) return () => false;
+  if (ring === undefined || ring.most !== undefined || k < 0) {
+    return () => false;
+  }
   const first = out.add(KIND.wait, 0, ...waitFields(ring, ringWords, k));
   return () => {
     out.add(KIND.leap, 0, layerWord(places.parts, layer, "hold"));
