@@ -104,12 +104,9 @@ const TIE = 1e-3;
 const NEAR = 0.2;
 
 /**
- * Names of the models whose architecture is in `architectures`; none where the
- * fixtures are absent.
+ * Names of the models; none where the fixtures are absent.
  */
-export function tinyModels(
-  architectures: readonly string[] = ["llama", "gemma3"],
-): readonly string[] {
+export function tinyModels(): readonly string[] {
   let text: string;
   try {
     text = Deno.readTextFileSync(new URL("index.json", FOLDER));
@@ -120,11 +117,9 @@ export function tinyModels(
   const { models } = JSON.parse(text) as {
     models: {
       model: string;
-      architecture: string;
     }[];
   };
   return models
-    .filter((m) => architectures.includes(m.architecture))
     .map((m) => m.model.replace(/\.gguf$/, ""));
 }
 

@@ -7,7 +7,7 @@ import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import { quote } from "../gguf/walk.ts";
-import { matrixOf } from "./views.ts";
+import { matrixOf, rowsOf } from "./views.ts";
 
 /** Tensors present in some files that carry nothing a run needs. */
 const IGNORED =
@@ -53,14 +53,6 @@ export class TensorChecker {
     });
   }
 
-  /** The file's tensors, and the views of them that were asked for. */
-  all(): ReadonlyMap<string, TensorInfo> {
-    const { tensors } = this.#file;
-    return this.#views.size === 0
-      ? tensors
-      : new Map([...tensors, ...this.#views]);
-  }
-
   #find(
     name: string,
     inputs: number,
@@ -94,6 +86,34 @@ export class TensorChecker {
 
   vector(name: string, length: number, why: string): string {
     return this.matrix(name, length, 1, why);
+  }
+
+  /**
+   * Names of the parts of a matrix that stacks several: `rows` of each, in order.
+   *
+   * @throws {ModelError} as `matrix()` does, of the whole.
+   */
+  parts(
+    name: string,
+    inputs: number,
+    rows: readonly number[],
+    why: string,
+  ): string[] {
+    this.matrix(name, inputs, rows.reduce((a, b) => a + b, 0), why);
+    const whole = this.#file.tensors.get(name)!;
+    let from = 0;
+    return rows.map((count) => {
+      const view = rowsOf(whole, from, count);
+      from += count;
+      this.#views.set(view.name, view);
+      return view.name;
+    });
+  }
+
+  /** The file's tensors, and the views of them that were asked for. */
+  get tensors(): ReadonlyMap<string, TensorInfo> {
+    if (this.#views.size === 0) return this.#file.tensors;
+    return new Map([...this.#file.tensors, ...this.#views]);
   }
 
   has(name: string): boolean {
