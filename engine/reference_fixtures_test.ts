@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { LayerSpec, ModelSpec } from "../core/model.ts";
+import type { ExpertsSpec, LayerSpec, ModelSpec } from "../core/model.ts";
 import {
   type ReferenceCut,
   referenceLogits,
@@ -57,6 +57,13 @@ function layers(
     layers: spec.layers.map((l) => only(l) ? { ...l, ...change(l) } : l),
   });
 }
+
+/** Changes what every layer says of its experts. */
+function experts(change: (experts: ExpertsSpec) => ExpertsSpec): Mutant {
+  return layers((layer) => ({ experts: change(layer.experts!) }));
+}
+
+const MOE = ["mixtral-moe", "mixtral-moe-q4_0"];
 
 /** Swaps parts of every layer's tensors. */
 function tensors(
@@ -182,6 +189,13 @@ const MUTANTS: Readonly<Record<string, [readonly string[], Mutant]>> = {
       const { postAttnNorm: _a, postFfnNorm: _f, ...rest } = tensors;
       return { tensors: rest };
     }),
+  ],
+  "top-1": [MOE, experts((e) => ({ ...e, used: 1 }))],
+  "top-3": [MOE, experts((e) => ({ ...e, used: 3 }))],
+  "no-renormalise": [MOE, experts((e) => ({ ...e, normalised: false }))],
+  "experts-in-another-order": [
+    MOE,
+    experts((e) => ({ ...e, each: e.each.toReversed() })),
   ],
   "no-attention-scale": [["llama-gqa"], layers(() => ({ attnScale: 1 }))],
 };

@@ -5,9 +5,15 @@
  * @module
  */
 import type { BoundGroup, SlabLayout } from "../core/backend.ts";
-import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
+import {
+  type LayerSpec,
+  type ModelSpec,
+  type RopeSpec,
+  routersOf,
+} from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
 import { layerWord, noTargets, startWord, type Targets } from "./boundaries.ts";
+import { addExperts, type ExpertPlaces, expertRecords } from "./experts.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
 import { releaseFields, waitFields } from "./ring.ts";
 import { SEALED_BYTES } from "./sealed.ts";
@@ -56,6 +62,8 @@ export interface Places {
   readonly scratchBytes: number;
   readonly first: Forms;
   readonly second: Forms;
+  /** Where a model has some. */
+  readonly experts: ExpertPlaces | undefined;
 }
 
 /** Angles of one kind of rope; several layers share it. */
@@ -84,7 +92,7 @@ export interface ProgramOptions {
   readonly most: number;
   /** Address of a Stream for each layer that may read so; 0: it does not. */
   readonly streams?: readonly number[] | undefined;
-  /** Address of the ring's words, where layers are streamed. */
+  /** Address of the ring's words, where layers or experts are streamed. */
   readonly ringWords: number;
   /** Layers before which rows may be kept or given. Default: none. */
   readonly boundaries?: readonly number[] | undefined;
@@ -208,27 +216,38 @@ export function compileProgram(options: ProgramOptions): Program {
     out.barrier();
     pending = 0;
   };
+  const atOnce = (
+    post: string | undefined,
+    { residualScale = 1 }: LayerSpec,
+  ): boolean => post === undefined && residualScale === 1;
+  /** What stands in y is left to the next norm. */
+  const later = (
+    post: string | undefined,
+    { residualScale = 1 }: LayerSpec,
+  ): void => {
+    pending = at.y;
+    after = vector(post);
+    scale = residualScale;
+  };
   /** A product added to x: at once, or by the next norm where it is normed or scaled. */
   const addTo = (
     name: string,
     forms: Forms,
     post: string | undefined,
-    { residualScale = 1 }: LayerSpec,
+    layer: LayerSpec,
   ): void => {
-    if (post === undefined && residualScale === 1) {
+    if (atOnce(post, layer)) {
       product(name, forms, at.x, hidden, at.rows, FLAG.add);
     } else {
       product(name, forms, at.y, hidden, at.rows);
-      pending = at.y;
-      after = vector(post);
-      scale = residualScale;
+      later(post, layer);
     }
     out.barrier();
   };
 
   spec.layers.forEach((layer, index) => {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
-    const mlp = layer.mlp!;
+    const { mlp, experts } = layer;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
     const leap = (word: "query" | "rest" | "stop"): void =>
@@ -267,21 +286,39 @@ export function compileProgram(options: ProgramOptions): Program {
     );
     out.barrier();
     addTo(t.attnOut, at.first, t.postAttnNorm, layer);
-    norm(t.ffnNorm, wants(mlp.gate, mlp.up));
-    const width = extent.ffn * 4;
-    out.add(KIND.gated, 0);
-    product(mlp.gate, at.first, at.gate, width, at.rows);
-    product(mlp.up, at.first, at.up, width, at.rows);
-    row(
-      KIND.gate,
-      wants(mlp.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
-      ...[at.gate, width, mlp.ffn] as const,
-      at.second,
-      at.rows,
-      ...[0, 0, 0, 0, 0, at.up],
-    );
-    out.barrier();
-    addTo(mlp.down, at.second, t.postFfnNorm, layer);
+    const readers = mlp === undefined ? [] : [mlp.gate, mlp.up];
+    norm(t.ffnNorm, wants(...readers, ...routersOf(layer)));
+    const combine = experts && addExperts({
+      ...{ out, base: options.base, spec, layer, at: at.experts!, product },
+      ...{ wants, norm: vector(t.ffnNorm), rows: at.rows, x: at.x },
+      ...{ index, normed: at.first },
+      within: (name) => matrix(name).within ?? 0,
+      ...weights.ring?.most !== undefined &&
+        { cache: { ring: weights.ring, words: options.ringWords } },
+    });
+    if (mlp !== undefined) {
+      const width = extent.ffn * 4;
+      out.add(KIND.gated, 0);
+      product(mlp.gate, at.first, at.gate, width, at.rows);
+      product(mlp.up, at.first, at.up, width, at.rows);
+      row(
+        KIND.gate,
+        wants(mlp.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
+        ...[at.gate, width, mlp.ffn] as const,
+        at.second,
+        at.rows,
+        ...[0, 0, 0, 0, 0, at.up],
+      );
+      out.barrier();
+      addTo(mlp.down, at.second, t.postFfnNorm, layer);
+    }
+    if (combine !== undefined) {
+      if (atOnce(t.postFfnNorm, layer)) combine(at.x, true);
+      else {
+        combine(at.y, mlp !== undefined);
+        later(t.postFfnNorm, layer);
+      }
+    }
     if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
     targets.rest.push(here());
     targets.hold.push(release() ? here() : 0);
@@ -324,7 +361,9 @@ function awaited(
   layer: number,
 ): () => boolean {
   const k = ring?.layers.findIndex((l) => l.layer === layer) ?? -1;
-  if (ring === undefined || k < 0) return () => false;
+  if (ring === undefined || ring.most !== undefined || k < 0) {
+    return () => false;
+  }
   const first = out.add(KIND.wait, 0, ...waitFields(ring, ringWords, k));
   return () => {
     out.add(KIND.leap, 0, layerWord(places.parts, layer, "hold"));
@@ -405,5 +444,6 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 25 + 33) * RECORD_BYTES;
+  const experts = spec.layers.reduce((n, l) => n + expertRecords(l), 0);
+  return (spec.layers.length * 25 + 33 + experts) * RECORD_BYTES;
 }

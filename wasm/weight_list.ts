@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type ModelSpec, type TensorInfo, tensorsOf } from "../core/model.ts";
+import {
+  type ModelSpec,
+  routersOf,
+  type TensorInfo,
+  tensorsOf,
+} from "../core/model.ts";
+import { expertItems, mostExperts } from "./expert_cache.ts";
 import {
   type LaneLayout,
   layoutOf,
@@ -23,6 +29,8 @@ export interface Weight {
   readonly panelBytes: number;
   /** Kept as f32 values instead of in lanes. */
   readonly vector: boolean;
+  /** Decoded to f32. */
+  readonly exact: boolean;
   /** In memory, whole cache lines. */
   readonly bytes: number;
   /** The one layer it is a matrix of; undefined where it always stays. */
@@ -32,9 +40,12 @@ export interface Weight {
 /** Every tensor that the model names, once, in the order of use. */
 export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
   const list = new Map<string, Weight>();
+  // Near ties between experts are decided by little, and routers are small.
+  const routers = new Set(spec.layers.flatMap(routersOf));
   const add = (name: string, layer?: number): void => {
-    const tensor = spec.tensors.get(name)!, vector = tensor.outputs === 1;
-    const layout = layoutOf(tensor, exact), panels = panelsOf(tensor.outputs);
+    const tensor = spec.tensors.get(name)!, router = routers.has(name);
+    const vector = tensor.outputs === 1 && !router, decoded = exact || router;
+    const layout = layoutOf(tensor, decoded), panels = panelsOf(tensor.outputs);
     const each = panelBytes(layout, tensor.inputs);
     list.set(name, {
       name,
@@ -43,6 +54,7 @@ export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
       panels,
       panelBytes: each,
       vector,
+      exact: decoded,
       bytes: lines(vector ? tensor.inputs * 4 : each * panels),
       // What several layers name belongs to none; norms are small, and few reads.
       layer: vector || list.has(name) ? undefined : layer,
@@ -57,17 +69,33 @@ export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
   return [...list.values()];
 }
 
-/** Bytes of each layer's matrices, of what stays, and of the output matrix. */
+/**
+ * Bytes of each layer's matrices, of what stays, and of the output matrix; and what
+ * experts are of the former.
+ */
 export function weightBytes(
   spec: ModelSpec,
   exact: boolean,
-): { layers: number[]; fixed: number; output: number } {
+): {
+  layers: number[];
+  fixed: number;
+  output: number;
+  experts?: { items: number; most: number; bytes: number; slotBytes: number };
+} {
   const layers = spec.layers.map(() => 0);
+  const items = expertItems(spec), each = items.map(() => 0);
+  const itemOf = new Map(items.flatMap((e, i) => e.names.map((n) => [n, i])));
   let fixed = 0, output = 0;
   for (const { name, layer, bytes } of weightList(spec, exact)) {
+    const item = itemOf.get(name);
+    if (item !== undefined) each[item]! += bytes;
     if (layer === undefined) fixed += bytes;
     else layers[layer]! += bytes;
     if (name === spec.output) output = bytes;
   }
-  return { layers, fixed, output };
+  if (items.length === 0) return { layers, fixed, output };
+  const bytes = each.reduce((sum, b) => sum + b, 0);
+  const slotBytes = each.reduce((most, b) => Math.max(most, b), 0);
+  const experts = { items: items.length, most: mostExperts(spec), bytes };
+  return { layers, fixed, output, experts: { ...experts, slotBytes } };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ModelSpec } from "../../core/model.ts";
 import { driveSequence } from "../../core/testing/drive.ts";
 import { createWasm, type WasmOptions } from "../../wasm/backend.ts";
 import type { TinyLevel, TinyLogits } from "./tiny_fixtures.ts";
@@ -50,5 +51,11 @@ export async function wasmLogits(
 export function fastLevel({ spec }: TinyModel): TinyLevel {
   const floats = ["F32", "F16", "BF16"];
   const types = [...spec.tensors.values()].map((t) => t.type);
-  return types.every((type) => floats.includes(type)) ? "half_kv" : "int8";
+  if (types.every((type) => floats.includes(type))) return "half_kv";
+  return hasExperts(spec) ? "int8_experts" : "int8";
+}
+
+/** Whether rows take experts, so that a little may change a lot. */
+export function hasExperts({ layers }: ModelSpec): boolean {
+  return layers.some((layer) => layer.experts !== undefined);
 }
