@@ -5,7 +5,8 @@
  */
 import { modelSpec } from "../models/arch/mod.ts";
 import { catalog } from "../models/catalog.ts";
-import { type GgufFile, openGguf } from "../models/gguf.ts";
+import type { ModelFile } from "../models/model_file.ts";
+import { openModel } from "../models/open_model.ts";
 import { quantisedSpec } from "../models/quantise_at_load.ts";
 import type { LoadOptions } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
@@ -64,7 +65,7 @@ export const inspect: Command = {
   async run(options, host, signal) {
     const model = onlyModel("inspect", options);
     const path = await pullModel(model, host, signal);
-    const file = await openGguf(path, { signal });
+    const file = await openModel(path, { signal });
     const found = await inspectFile(
       model,
       file,
@@ -83,7 +84,7 @@ export const inspect: Command = {
  */
 export async function inspectFile(
   model: string,
-  file: GgufFile,
+  file: ModelFile,
   options: LoadOptions = {},
 ): Promise<Inspection> {
   const spec = quantisedSpec(modelSpec(file), options.quantize);
@@ -118,7 +119,7 @@ export async function inspectFile(
   };
 }
 
-function typesOf(file: GgufFile): TypeShare[] {
+function typesOf(file: ModelFile): TypeShare[] {
   const shares = new Map<string, TypeShare>();
   for (const t of file.tensors.values()) {
     const old = shares.get(t.type);

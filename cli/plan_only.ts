@@ -11,18 +11,19 @@ import { contextOf } from "../engine/context.ts";
 import { pluginsFor } from "../engine/plugins.ts";
 import type { LoadOptions } from "../mod.ts";
 import { modelSpec } from "../models/arch/mod.ts";
-import type { GgufFile } from "../models/gguf.ts";
+import type { ModelFile } from "../models/model_file.ts";
+import { quantisedSpec } from "../models/quantise_at_load.ts";
 
 const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
 
 /** The plan that `load()` would make of the same options. */
 export async function planOnly(
-  file: GgufFile,
+  file: ModelFile,
   trained: ModelSpec,
   options: LoadOptions,
 ): Promise<CachePlan> {
   const context = contextOf(trained, options);
-  const spec = modelSpec(file, context);
+  const spec = quantisedSpec(modelSpec(file, context), options.quantize);
   const { formats, weights } = options.backend === "reference"
     ? referenceOffer(spec)
     : await offerBackend(file, spec, context, options);

@@ -13,6 +13,7 @@ export const qwen2: Architecture = {
   ropeStyle: "halves",
   activation: "silu",
   biases: true,
+  windows: {},
   refuses,
 };
 
@@ -22,5 +23,6 @@ export const qwen3: Architecture = {
   ropeStyle: "halves",
   activation: "silu",
   qkNorm: true,
+  windows: {},
   refuses,
 };

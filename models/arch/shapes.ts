@@ -5,8 +5,8 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
-import type { GgufFile } from "../gguf.ts";
 import { quote } from "../gguf/walk.ts";
+import type { ModelFile } from "../model_file.ts";
 import { matrixOf, rowsOf } from "./views.ts";
 
 /** Tensors present in some files that carry nothing a run needs. */
@@ -15,11 +15,11 @@ const IGNORED =
 
 /** Looks tensors up, checks them, and remembers which were asked for. */
 export class TensorChecker {
-  readonly #file: GgufFile;
+  readonly #file: ModelFile;
   readonly #used = new Set<string>();
   readonly #views = new Map<string, TensorInfo>();
 
-  constructor(file: GgufFile) {
+  constructor(file: ModelFile) {
     this.#file = file;
   }
 
@@ -51,14 +51,6 @@ export class TensorChecker {
       this.#views.set(view.name, view);
       return view.name;
     });
-  }
-
-  /** The file's tensors, and the views of them that were asked for. */
-  all(): ReadonlyMap<string, TensorInfo> {
-    const { tensors } = this.#file;
-    return this.#views.size === 0
-      ? tensors
-      : new Map([...tensors, ...this.#views]);
   }
 
   #find(
@@ -116,6 +108,12 @@ export class TensorChecker {
       this.#views.set(view.name, view);
       return view.name;
     });
+  }
+
+  /** The file's tensors, and the views of them that were asked for. */
+  get tensors(): ReadonlyMap<string, TensorInfo> {
+    if (this.#views.size === 0) return this.#file.tensors;
+    return new Map([...this.#file.tensors, ...this.#views]);
   }
 
   has(name: string): boolean {

@@ -10,6 +10,7 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
+import { sampleData, sampleTensor } from "../evidence.ts";
 import { decodeArray } from "./arrays.ts";
 import { HeaderSource } from "./source.ts";
 import { placeTensors } from "./tensors.ts";
@@ -26,10 +27,6 @@ export interface GgufPart {
   /** SHA-256 of the header, then pieces of the data; see `openGguf()`. */
   readonly evidence: readonly Uint8Array[];
 }
-
-const SAMPLES = 64;
-const SAMPLE_BYTES = 4096;
-const TENSOR_BYTES = 1024;
 
 /**
  * Reads the header of one file.
@@ -159,26 +156,4 @@ async function parseRest(
       { cause },
     );
   }
-}
-
-/** Pieces of the weights, evenly spread: two trainings of one shape differ. */
-function sampleData(src: HeaderSource, start: number): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  const step = Math.max(SAMPLE_BYTES, Math.floor((src.size - start) / SAMPLES));
-  for (let at = start; at < src.size; at += step) {
-    const piece = new Uint8Array(Math.min(SAMPLE_BYTES, src.size - at));
-    src.readAt(at, piece);
-    pieces.push(piece);
-  }
-  return pieces;
-}
-
-/** The middle of a tensor: one that alone was trained further differs there. */
-function sampleTensor(
-  src: HeaderSource,
-  { offset, bytes }: TensorInfo,
-): Uint8Array {
-  const piece = new Uint8Array(Math.min(TENSOR_BYTES, bytes));
-  src.readAt(offset + Math.floor((bytes - piece.length) / 2), piece);
-  return piece;
 }
