@@ -52,9 +52,7 @@ Deno.test({
   ignore,
   fn: async (t) => {
     for (const [i, name] of TWINS.entries()) {
-      const style = i % 2 === 0
-        ? { recent: true, fused: true }
-        : { shards: 3 };
+      const style = i % 2 === 0 ? { recent: true, fused: true } : { shards: 3 };
       await t.step(name, () =>
         withTwin(name, style, async (twin, model) => {
           const { fixture } = twin;

@@ -71,6 +71,7 @@ const gemma3: Family = {
     max_position_embeddings: 131_072,
     rms_norm_eps: 1e-6,
     rope_theta: 1_000_000,
+    vocab_size: 262_208,
   },
   period: 6,
   localBase: 10_000,

@@ -17,6 +17,8 @@ export interface Described {
   readonly family: Family;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly rope: RopeWords;
+  /** Tokens. */
+  readonly vocab: number;
   /** Whether the output is the embedding, whatever else the files hold. */
   readonly tied: boolean;
   /** Whether projections have biases, where a config can say so. */
@@ -53,7 +55,8 @@ export function describe(path: string, json: JsonObject): Described {
   set("embedding_length", hidden);
   set("context_length", config.count("max_position_embeddings"));
   set("feed_forward_length", config.count("intermediate_size"));
-  set("vocab_size", config.count("vocab_size"));
+  const vocab = config.count("vocab_size");
+  set("vocab_size", vocab);
   set("attention.head_count", heads);
   set("attention.head_count_kv", config.count("num_key_value_heads", heads));
   set("attention.key_length", headDim);
@@ -95,6 +98,7 @@ export function describe(path: string, json: JsonObject): Described {
     family,
     metadata: out,
     rope: { style: "halves", ...rotation.words },
+    vocab,
     tied,
     biases,
     experts,

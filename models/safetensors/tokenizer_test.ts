@@ -187,6 +187,12 @@ const REFUSED: readonly [string, string, (json: Json) => void, RegExp][] = [
     /MergedWithNext/,
   ],
   [
+    "a pattern that is none",
+    "llama3",
+    (j) => j.pre_tokenizer.pretokenizers[0].pattern.Regex = "(a",
+    /"pre_tokenizer" has a pattern that cannot be used/,
+  ],
+  [
     "words cut at spaces",
     "mistral",
     (j) => j.pre_tokenizer.split = true,
