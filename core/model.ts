@@ -22,7 +22,19 @@ export type WeightType =
   | "Q4_K"
   | "Q5_K"
   | "Q6_K"
-  | "IQ4_NL";
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "MXFP4"
+  | "NVFP4"
+  | "TQ1_0"
+  | "TQ2_0"
+  | "IQ3_S"
+  | "IQ3_XXS"
+  | "IQ2_S"
+  | "IQ2_XS"
+  | "IQ2_XXS"
+  | "IQ1_M"
+  | "IQ1_S";
 
 /** Formats that weights can be rounded to when they are read. */
 export type RoundedType = "Q8_0" | "Q4_0";

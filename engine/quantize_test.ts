@@ -1,10 +1,20 @@
 // Weights that are rounded as they are read, against files that hold them rounded.
 import assert from "node:assert/strict";
+import type { RandomModel } from "../core/testing/random_model.ts";
+import { dequantise } from "../models/dequantise.ts";
+import { quantise } from "../models/quantise.ts";
 import { readTensor } from "../models/weights.ts";
 import { quantisedSpec, type Quantize } from "../models/quantise_at_load.ts";
 import { pagedAttention } from "../plugins/paged_attention.ts";
 import { prefixCache } from "../plugins/prefix_cache.ts";
 import { weightOffload } from "../plugins/weight_offload.ts";
+import { withRandomFile } from "../wasm/testing/random_file.ts";
+import {
+  logitsOf,
+  MODEL,
+  streaming,
+  streams,
+} from "../wasm/testing/streaming.ts";
 import { load } from "./load.ts";
 import { run } from "./testing/laws.ts";
 import { referenceLogits } from "./testing/reference_logits.ts";
@@ -59,6 +69,32 @@ Deno.test({
       }
     }
   },
+});
+
+Deno.test("quantize gives the CPU backend the values that quantise() defines", async () => {
+  for (const to of KINDS) {
+    const spec = quantisedSpec(MODEL.spec, to);
+    // The same values, kept as f32.
+    const read = async (name: string): Promise<Float32Array> => {
+      const values = await MODEL.read(name), { as } = spec.tensors.get(name)!;
+      if (as !== undefined) dequantise(as, quantise(as, values), values);
+      return values;
+    };
+    const logits = (model: RandomModel, streamed: boolean) =>
+      withRandomFile(model, async (file) => {
+        const plan = streamed ? streams([0, 2, 5], 2, "disk", true) : undefined;
+        const { wasm, driver } = await streaming(file, plan, { exact: true });
+        try {
+          return await logitsOf(driver, 2);
+        } finally {
+          await wasm[Symbol.asyncDispose]();
+        }
+      });
+    const want = await logits({ spec: MODEL.spec, read }, false);
+    for (const streamed of [false, true]) {
+      assert.deepEqual(await logits({ ...MODEL, spec }, streamed), want);
+    }
+  }
 });
 
 Deno.test({

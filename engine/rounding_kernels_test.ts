@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { dequantise } from "../models/dequantise.ts";
 import { quantise } from "../models/quantise.ts";
+import { TENSOR_TYPES } from "../models/tensor_types.ts";
 import { hardValues } from "../models/testing/hard_values.ts";
+import { pseudoBlocks } from "../models/testing/pseudo_blocks.ts";
 import { Kernels } from "../wasm/testing/kernels.ts";
+import { relativeError } from "./testing/rounded_twin.ts";
 
 const BUILDS = ["simd", "relaxed"] as const;
 
@@ -33,6 +36,34 @@ Deno.test("round() refuses what quantise() refuses", async () => {
         }
       }
     }
+  }
+});
+
+Deno.test("expand() decodes formats whose scales belong to 16 values", async () => {
+  for (const build of BUILDS) {
+    for (const type of ["NVFP4", "IQ2_XS", "IQ2_S", "IQ1_M"] as const) {
+      const kernels = await Kernels.open(build);
+      const { values } = TENSOR_TYPES[type];
+      const bytes = pseudoBlocks(type, 64);
+      const want = new Float32Array(64 * values);
+      dequantise(type, bytes, want);
+      for (const outputs of [1, 8]) {
+        const inputs = want.length / outputs;
+        const got = kernels.expand(type, bytes, outputs, inputs)!;
+        assert.equal(got.findIndex((v, i) => v !== want[i]), -1, type);
+      }
+    }
+  }
+});
+
+Deno.test("formats of a kernel that are rounded lose little", () => {
+  for (const type of ["NVFP4", "IQ2_XS", "IQ2_S", "IQ1_M"] as const) {
+    const { values } = TENSOR_TYPES[type];
+    const want = new Float32Array(64 * values), got = want.slice();
+    dequantise(type, pseudoBlocks(type, 64), want);
+    dequantise("Q8_0", quantise("Q8_0", want), got);
+    const error = relativeError(got, want);
+    assert.ok(error > 0 && error < 0.006, `${type}: ${error}`);
   }
 });
 

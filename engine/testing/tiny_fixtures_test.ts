@@ -122,3 +122,9 @@ Deno.test("measureTiny() excuses positions where another expert was nearly chose
   assert.ok(await at([1, ...rest]) > 0.1);
   assert.ok(await at([0.1, ...rest]) < 1e-6);
 });
+
+Deno.test({
+  name: "tinyModels() names every model of the folder",
+  ignore: tinyModels().length === 0,
+  fn: () => assert.equal(tinyModels().length, 32),
+});

@@ -85,7 +85,7 @@ export function modelSpec(file: ModelFile, context?: number): ModelSpec {
     embedding,
     outputNorm: tensors.vector("output_norm.weight", hidden, "hidden"),
     output,
-    tensors: tensors.tensors,
+    tensors: tensors.all(),
   };
   tensors.checkAllUsed(arch.name);
   return spec;

@@ -5,7 +5,8 @@
  */
 import type { RoundedType, WeightType } from "../../core/model.ts";
 import { type KernelBuild, kernelModule } from "../binary.ts";
-import { writeConstants } from "../constants.ts";
+import { writeGrids } from "../books.ts";
+import { CONSTANT_BYTES, writeConstants } from "../constants.ts";
 import { KERNELS, type LaneLayout, panelBytes, panelsOf } from "../kernels.ts";
 import { f32, FLAG, KIND, Records } from "../records.ts";
 import type { Forms } from "../space.ts";
@@ -51,7 +52,7 @@ interface Exports {
 export class Kernels {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
-  #top = 4096;
+  #top = CONSTANT_BYTES;
 
   private constructor(memory: WebAssembly.Memory, exports: Exports) {
     this.#memory = memory;
@@ -66,6 +67,7 @@ export class Kernels {
       shared: true,
     });
     writeConstants(memory);
+    writeGrids(memory, Object.keys(KERNELS) as WeightType[]);
     const module = await kernelModule(build);
     const instance = new WebAssembly.Instance(module, { env: { memory } });
     return new Kernels(memory, instance.exports as unknown as Exports);
@@ -107,14 +109,18 @@ export class Kernels {
     return new Uint8Array(this.#memory.buffer, at, length).slice();
   }
 
-  /** Repacks whole rows of a file. */
+  /** Repacks whole rows of a file, rounded where no layout has room for them. */
   pack(
     type: WeightType,
     rows: Uint8Array,
     outputs: number,
     inputs: number,
   ): Packed {
-    const { id, layout } = KERNELS[type];
+    const { id, layout, via } = KERNELS[type];
+    if (via !== undefined) {
+      const values = this.expand(type, rows, outputs, inputs)!;
+      return this.pack(via, this.round(via, values, outputs)!, outputs, inputs);
+    }
     const w = this.take(panelBytes(layout, inputs) * panelsOf(outputs));
     const src = this.put(rows), rowBytes = rows.length / outputs;
     const record = this.put(Int32Array.of(src, rowBytes, outputs, w, inputs));
