@@ -37,6 +37,26 @@ const MORE: Readonly<Record<ExpertModel, readonly [number, Entry[]]>> = {
   ]],
 };
 
+/** Two control tokens and a letter each. */
+const TOKENIZER: readonly Entry[] = [
+  ["tokenizer.ggml.model", VALUE.STRING, "gpt2"],
+  ["tokenizer.ggml.pre", VALUE.STRING, "gpt-2"],
+  ["tokenizer.ggml.tokens", VALUE.ARRAY, VALUE.STRING, [
+    "<s>",
+    "</s>",
+    ..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL",
+  ]],
+  [
+    "tokenizer.ggml.token_type",
+    VALUE.ARRAY,
+    VALUE.I32,
+    Array.from({ length: VOCAB }, (_, i) => i < 2 ? 3 : 1),
+  ],
+  ["tokenizer.ggml.merges", VALUE.ARRAY, VALUE.STRING, ["a b"]],
+  ["tokenizer.ggml.bos_token_id", VALUE.U32, 0],
+  ["tokenizer.ggml.eos_token_id", VALUE.U32, 1],
+];
+
 /** The model as a file to be written. */
 export function tinyExperts(name: ExpertModel): WrittenFile {
   const [head, more] = MORE[name];
@@ -51,6 +71,7 @@ export function tinyExperts(name: ExpertModel): WrittenFile {
     [`${name}.rope.freq_base`, VALUE.F32, 10_000],
     [`${name}.expert_count`, VALUE.U32, EXPERTS],
     ...more,
+    ...TOKENIZER,
   ];
   const layer: Record<string, readonly number[]> = {
     "attn_norm.weight": [HIDDEN],
