@@ -91,8 +91,8 @@ export function describe(path: string, json: JsonObject): Described {
   config.only("mlp_bias", [false]);
   config.only("use_bidirectional_attention", [false]);
   const tied = config.flag("tie_word_embeddings");
-  // Families whose projections always have some do not say so.
-  const biases = arch === "qwen2" ? undefined : config.flag("attention_bias");
+  config.only("qkv_bias", [true]);
+  const biases = family.biased ? undefined : config.flag("attention_bias");
   config.checkAllAsked();
   return {
     family,
@@ -242,35 +242,36 @@ function expertsOf(
   family: Family,
   set: (key: string, value: unknown) => void,
 ): number {
-  const key = config.get("num_experts") === undefined
-    ? "num_local_experts"
-    : "num_experts";
+  // Two names of one thing; who writes the newer may leave out the other.
+  const names = ["num_experts", "num_local_experts"];
+  const own = names.filter((name) => config.has(name));
+  const key = own[0] ?? names.find((name) => config.get(name) !== undefined) ??
+    names[0]!;
+  if (own.length === 2 && config.get(own[0]!) !== config.get(own[1]!)) {
+    config.refuse(own[0]!, `what "${own[1]}" is`);
+  }
   const count = config.countIfSet(key);
   if (count === undefined) return 0;
-  const record = ARCHITECTURES.get(family.architecture) as
-    | { readonly experts?: { readonly normalised: boolean } }
-    | undefined;
+  const record = ARCHITECTURES.get(family.architecture);
   if (record?.experts === undefined) {
     config.refuse(key, "none: not supported for such models");
   }
-  config.get("num_local_experts");
   if (count > 1024) config.refuse(key, "at most 1024");
   set("expert_count", count);
   set("expert_used_count", config.count("num_experts_per_tok"));
   set("expert_feed_forward_length", config.countIfSet("moe_intermediate_size"));
+  if (record.experts.shared) {
+    const key = "shared_expert_intermediate_size";
+    set("expert_shared_feed_forward_length", config.count(key));
+  }
   config.only("decoder_sparse_step", [1]);
   const dense = config.get("mlp_only_layers") ?? [];
   if (!Array.isArray(dense) || dense.length > 0) {
     config.refuse("mlp_only_layers", "none: every layer with experts");
   }
-  // Without the key, as Mixtral's: always. Where there is one its default is false.
-  if (family.architecture !== "llama") {
-    if (config.flag("norm_topk_prob") !== record.experts.normalised) {
-      config.refuse(
-        "norm_topk_prob",
-        `${record.experts.normalised}; another is not supported`,
-      );
-    }
+  const { normalised } = record.experts;
+  if (family.normKey && config.flag("norm_topk_prob") !== normalised) {
+    config.refuse("norm_topk_prob", `${normalised}; another is not supported`);
   }
   return count;
 }
