@@ -71,7 +71,7 @@ export interface RopeSpec {
   readonly base: number;
   /** Positions are divided by this (linear scaling); 1 for none. */
   readonly divide: number;
-  /** How many values of a head turn; the rest pass through. */
+  /** How many values of a head turn, 0 for none; the rest pass through. */
   readonly dims: number;
   /** What divides the frequencies (Llama 3): a tensor by name, or the dims / 2 values. */
   readonly factors?: string | readonly number[];
@@ -131,6 +131,12 @@ export interface ExpertsSpec {
   readonly normalised: boolean;
   /** The experts, all of one width and each with its own matrices. */
   readonly each: readonly MlpSpec[];
+  /** One more, which every row takes, weighed by a sigmoid of a score of its own. */
+  readonly shared?: {
+    readonly mlp: MlpSpec;
+    /** What gives the score: a matrix of one output. */
+    readonly gate: string;
+  };
 }
 
 /** One layer of the transformer. */
@@ -149,6 +155,8 @@ export interface LayerSpec {
   readonly attnScale: number;
   /** Scores s become cap · tanh(s / cap) before they are masked (Gemma 2); default: as is. */
   readonly attnCap?: number;
+  /** What each half adds to the residual stream is multiplied by this (Granite); default 1. */
+  readonly residualScale?: number;
   /** Of the gate; "gelu" is its tanh form. */
   readonly activation: "silu" | "gelu";
   /** Names of its tensors, those of MLPs apart. */
@@ -175,6 +183,8 @@ export interface ModelSpec {
   readonly normEps: number;
   /** Embeddings are multiplied by this; 1 for none. */
   readonly embeddingScale: number;
+  /** Logits are multiplied by this, before any cap (Granite); default 1. */
+  readonly logitScale?: number;
   /** Logits become cap · tanh(logit / cap) (Gemma 2); default: as they are. */
   readonly logitCap?: number;
   /** The layers, first to last. */
@@ -185,22 +195,38 @@ export interface ModelSpec {
   readonly outputNorm: string;
   /** The same name as `embedding` where the two are tied. */
   readonly output: string;
-  /** Names of its tensors. */
+  /** Every tensor by its name, and views into some of them (models/arch/views.ts). */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+/** All experts of a layer, the shared one last. */
+export function allExperts(
+  { each, shared }: ExpertsSpec,
+): readonly MlpSpec[] {
+  return shared === undefined ? each : [...each, shared.mlp];
 }
 
 /** Every MLP of a layer. */
 export function mlpsOf({ mlp, experts }: LayerSpec): readonly MlpSpec[] {
-  return [...mlp === undefined ? [] : [mlp], ...experts?.each ?? []];
+  return [
+    ...mlp === undefined ? [] : [mlp],
+    ...experts === undefined ? [] : allExperts(experts),
+  ];
+}
+
+/** Names of what gives experts their scores; a vector among them is a matrix of one output. */
+export function routersOf({ experts }: LayerSpec): readonly string[] {
+  const { router, shared } = experts ?? {};
+  return [router, shared?.gate].filter((name) => name !== undefined);
 }
 
 /** Names of the tensors that a layer reads, in the order it reads them. */
 export function tensorsOf(layer: LayerSpec): readonly string[] {
-  const { tensors: t, rope: { factors }, experts } = layer;
+  const { tensors: t, rope: { factors } } = layer;
   const names = [
     ...[t.attnNorm, t.q, t.k, t.v, t.qBias, t.kBias, t.vBias, t.qNorm, t.kNorm],
     ...[typeof factors === "string" ? factors : undefined],
-    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, experts?.router],
+    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, ...routersOf(layer)],
     ...mlpsOf(layer).flatMap((m) => [m.gate, m.up, m.down]),
     t.postFfnNorm,
   ];

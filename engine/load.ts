@@ -63,8 +63,8 @@ export async function load(
       }),
   });
   const file = await openGguf(path, { signal });
-  const spec = quantisedSpec(modelSpec(file), options.quantize);
-  const context = contextOf(spec, options);
+  const context = contextOf(modelSpec(file), options);
+  const spec = quantisedSpec(modelSpec(file, context), options.quantize);
   const offer = await offerBackend(file, spec, context, options);
   const compiled = await compilePlan({
     model: modelShape(spec),

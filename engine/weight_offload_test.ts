@@ -21,6 +21,9 @@ import { tinyModels } from "./testing/tiny_fixtures.ts";
 /** Formats of all kinds, and the deepest. */
 const names = [
   "gemma3",
+  "gemma2",
+  "qwen2",
+  "phi3",
   "mistral-swa",
   "head-80",
   "llama-gqa-f16",
@@ -29,6 +32,8 @@ const names = [
   "llama-gqa-q4_k_m",
   "llama-gqa-q8_0",
   "llama3-rope",
+  "mixtral-moe",
+  "mixtral-moe-q4_0",
 ].filter((name) => tinyModels().includes(name));
 const ignore = names.length === 0;
 const why = ignore ? " (ignored: no fixtures beside the repository)" : "";

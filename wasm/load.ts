@@ -121,7 +121,7 @@ export function placeWeights(
       const at = layers[k]!;
       matrices.set(name, { tensor, layout, panels, w: slot(k) + at.bytes });
       const chunk = from === "disk" ? STREAM_CHUNK : CHUNK;
-      at.tasks.push(...tasksOf(weight, at.bytes, chunk, exact));
+      at.tasks.push(...tasksOf(weight, at.bytes, chunk));
       at.bytes += weight.bytes;
       continue;
     }
@@ -130,7 +130,7 @@ export function placeWeights(
     const w = span.offset;
     if (vector) vectors.set(name, w);
     else matrices.set(name, { tensor, layout, panels, w });
-    tasks.push(...tasksOf(weight, w, CHUNK, exact));
+    tasks.push(...tasksOf(weight, w, CHUNK));
   }
   // In the order of the file, so that what drives and systems read ahead is of use.
   for (const { tasks } of layers) {
@@ -145,7 +145,7 @@ export function placeWeights(
     vectors,
     tasks,
     bytes,
-    decoding: decodingOf(list, exact),
+    decoding: decodingOf(list),
     ring: streamed.length === 0
       ? undefined
       : { from, base: slots, slotBytes, depth, layers, hosts },
@@ -155,10 +155,9 @@ export function placeWeights(
 /** See `Weights.decoding`. */
 function decodingOf(
   list: readonly Weight[],
-  exact: boolean,
 ): readonly [number, number, number] {
   let lanes = 0, rows = 0, rounded = 0;
-  for (const { tensor, vector } of list) {
+  for (const { tensor, vector, exact } of list) {
     const { type, inputs } = tensor, as = roundingOf(tensor, exact);
     if (!vector && !exact && as === undefined) continue;
     const laneBytes = (type: WeightType): number =>
@@ -179,10 +178,9 @@ function rowBytesOf(type: WeightType, inputs: number): number {
 
 /** Runs of rows of about `chunk` bytes; the first goes to `w`. */
 function tasksOf(
-  { tensor, vector, panelBytes }: Weight,
+  { tensor, vector, exact, panelBytes }: Weight,
   w: number,
   chunk: number,
-  exact: boolean,
 ): LoadTask[] {
   const { type, inputs, plus } = tensor, { id, layout } = KERNELS[type];
   const as = vector ? undefined : roundingOf(tensor, exact);
@@ -203,7 +201,7 @@ function tasksOf(
       kind: layout.kind,
       form: vector ? "plain" : exact ? "f32" : "lanes",
       w: w + row / PANEL * panelBytes,
-      packed: vector ? rows * inputs * 4 : rows / PANEL * panelBytes,
+      packed: vector ? rows * inputs * 4 : Math.ceil(rows / PANEL) * panelBytes,
       ...(as === undefined ? {} : {
         round: {
           name: as,

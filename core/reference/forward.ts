@@ -4,14 +4,21 @@
  * @module
  */
 import type { StepBatch } from "../backend.ts";
-import type { LayerSpec, ModelSpec } from "../model.ts";
+import {
+  type LayerSpec,
+  mlpsOf,
+  type MlpSpec,
+  type ModelSpec,
+} from "../model.ts";
 import { append, attend, type LayerBlocks } from "./attention.ts";
 import { embed } from "./embed.ts";
+import { expertsOf } from "./experts.ts";
 import { gate } from "./gate.ts";
 import type { Holdings } from "./holdings.ts";
 import { matmul } from "./matmul.ts";
+import { softCap } from "./soft_cap.ts";
 import type { LayerPlace } from "./places.ts";
-import { residual } from "./residual.ts";
+import { addBias, residual } from "./residual.ts";
 import { rmsNorm } from "./rms_norm.ts";
 import { rope } from "./rope.ts";
 
@@ -28,6 +35,10 @@ export interface Activations {
   readonly o: Float32Array;
   readonly gate: Float32Array;
   readonly up: Float32Array;
+  /** What one expert gives a row, and what all of them do. */
+  readonly part: Float32Array;
+  /** A row's scores, a value for each expert. */
+  readonly scores: Float32Array;
 }
 
 /** Lays activations for steps of up to `rows` rows. */
@@ -36,7 +47,10 @@ export function makeActivations(
   spec: ModelSpec,
   rows: number,
 ): Activations {
-  const { x, y, q, k, v, o, gate, up } = activationLengths(spec, rows);
+  const { x, y, q, k, v, o, gate, up, part, scores } = activationLengths(
+    spec,
+    rows,
+  );
   const make = (length: number) =>
     holdings.floats("activations", "step", length);
   return {
@@ -48,6 +62,8 @@ export function makeActivations(
     o: make(o),
     gate: make(gate),
     up: make(up),
+    part: make(part),
+    scores: make(scores),
   };
 }
 
@@ -61,7 +77,8 @@ export function activationLengths(
   const hidden = rows * spec.hidden;
   const query = most((l) => l.qHeads * l.headDim);
   const key = most((l) => l.kvHeads * l.headDim);
-  const ffn = most((l) => l.mlp!.ffn);
+  const ffn = most((l) => Math.max(...mlpsOf(l).map((m) => m.ffn), 0));
+  const experts = most((l) => l.experts?.each.length ?? 0) / rows;
   return {
     x: hidden,
     y: hidden,
@@ -71,6 +88,8 @@ export function activationLengths(
     o: query,
     gate: ffn,
     up: ffn,
+    part: experts === 0 ? 0 : 2 * spec.hidden,
+    scores: experts,
   };
 }
 
@@ -114,6 +133,7 @@ export function forward(pass: Pass, logits: Float32Array): void {
     rmsNorm(x.subarray(from, from + hidden), norm, spec.normEps, row);
     const to = logits.subarray(i * spec.vocab, (i + 1) * spec.vocab);
     matmul(row, pass.weight(spec.output), hidden, to);
+    softCap(to, spec.logitCap, spec.logitScale);
   }
 }
 
@@ -139,6 +159,9 @@ function attention(
   matmul(y, weight(t.q), spec.hidden, q);
   matmul(y, weight(t.k), spec.hidden, k);
   matmul(y, weight(t.v), spec.hidden, v);
+  if (t.qBias !== undefined) addBias(q, weight(t.qBias));
+  if (t.kBias !== undefined) addBias(k, weight(t.kBias));
+  if (t.vBias !== undefined) addBias(v, weight(t.vBias));
   if (t.qNorm !== undefined) rmsNorm(q, weight(t.qNorm), spec.normEps, q);
   if (t.kNorm !== undefined) rmsNorm(k, weight(t.kNorm), spec.normEps, k);
   const positions = batch.positions.subarray(0, rows);
@@ -153,7 +176,7 @@ function attention(
   if (t.postAttnNorm !== undefined) {
     rmsNorm(y, weight(t.postAttnNorm), spec.normEps, y);
   }
-  residual(x, y);
+  residual(x, y, layer.residualScale);
 }
 
 function blocksOf(
@@ -208,7 +231,8 @@ function attendRows(
     const q = headsOf(rows.q, row, layer.qHeads, layer);
     const o = headsOf(rows.o, row, layer.qHeads, layer);
     const sinkQ = turnedBack(pass, layer, q, batch.backs[group]![row]!);
-    attend(blocksOf(pass, place, row), visible, q, layer.attnScale, o, sinkQ);
+    const blocks = blocksOf(pass, place, row), { attnScale, attnCap } = layer;
+    attend(blocks, visible, q, attnScale, o, sinkQ, attnCap);
   }
 }
 
@@ -221,33 +245,38 @@ function turnedBack(
 ): Float32Array {
   if (back === 0) return q;
   const turned = q.slice(), positions = Int32Array.of(-back);
-  rope(turned, layer.headDim, positions, layer.rope, factorsOf(pass, layer));
+  // Its magnitude is in there already.
+  const turn = { ...layer.rope, magnitude: 1 };
+  rope(turned, layer.headDim, positions, turn, factorsOf(pass, layer));
   return turned;
 }
 
 /** What divides the frequencies of a layer's rope, if anything does. */
-function factorsOf(pass: Pass, { rope }: LayerSpec): Float32Array | undefined {
-  const { factors } = rope;
-  if (typeof factors !== "object") {
-    return factors === undefined ? undefined : pass.weight(factors);
-  }
-  return Float32Array.from(factors);
+function factorsOf(
+  pass: Pass,
+  { rope: { factors } }: LayerSpec,
+): ArrayLike<number> | undefined {
+  return typeof factors === "string" ? pass.weight(factors) : factors;
 }
 
-/** x += postNorm(down(activation(gate) * up)) of norm(x). */
+/** x += postNorm(mlp(norm(x)) + experts(norm(x))). */
 function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
-  const { spec, batch, activations: a, weight } = pass;
-  const { tensors: t } = layer, mlp = layer.mlp!;
+  const { spec, activations: a, weight } = pass;
+  const { tensors: t, mlp, experts } = layer;
   const y = a.y.subarray(0, x.length);
-  const gates = a.gate.subarray(0, batch.rows * mlp.ffn);
-  const up = a.up.subarray(0, gates.length);
   rmsNorm(x, weight(t.ffnNorm), spec.normEps, y);
-  matmul(y, weight(mlp.gate), spec.hidden, gates);
-  matmul(y, weight(mlp.up), spec.hidden, up);
-  gate(gates, up, layer.activation);
-  matmul(gates, weight(mlp.down), mlp.ffn, y);
+  const run = (one: MlpSpec, x: Float32Array, out: Float32Array): void => {
+    const gates = a.gate.subarray(0, x.length / spec.hidden * one.ffn);
+    const up = a.up.subarray(0, gates.length);
+    matmul(x, weight(one.gate), spec.hidden, gates);
+    matmul(x, weight(one.up), spec.hidden, up);
+    gate(gates, up, layer.activation);
+    matmul(gates, weight(one.down), one.ffn, out);
+  };
+  if (experts === undefined) run(mlp!, y, y);
+  else expertsOf(pass, experts, mlp, run, y);
   if (t.postFfnNorm !== undefined) {
     rmsNorm(y, weight(t.postFfnNorm), spec.normEps, y);
   }
-  residual(x, y);
+  residual(x, y, layer.residualScale);
 }

@@ -50,12 +50,18 @@ function wantLayer(
   want(at, t.q, hidden, qHeads * headDim);
   want(at, t.k, hidden, kvHeads * headDim);
   want(at, t.v, hidden, kvHeads * headDim);
+  want(at, t.qBias, qHeads * headDim);
+  want(at, t.kBias, kvHeads * headDim);
+  want(at, t.vBias, kvHeads * headDim);
   want(at, t.qNorm, headDim);
   want(at, t.kNorm, headDim);
   if (typeof rope.factors === "string") want(at, rope.factors, rope.dims / 2);
   want(at, t.attnOut, qHeads * headDim, hidden);
   want(at, t.postAttnNorm, hidden);
   want(at, t.ffnNorm, hidden);
+  const { router, each, shared } = layer.experts ?? {};
+  want(at, router, hidden, each?.length);
+  want(at, shared?.gate, hidden);
   for (const { ffn, gate, up, down } of mlpsOf(layer)) {
     want(at, gate, hidden, ffn);
     want(at, up, hidden, ffn);

@@ -16,23 +16,52 @@ const VOCAB = 96;
 const HEADS = { qHeads: 4, kvHeads: 2, headDim: 32, ffn: 96 };
 
 /**
- * Layers with and without a window, so two groups; norms, shared heads, both
- * activations and both ropes. Widths are multiples of 32, as packed weights want
+ * Layers with and without a window, so two groups; norms, biases, caps,
+ * scales, shared heads, both activations and both ropes. Widths are multiples of 32, as packed weights want
  * them.
  */
 const MODEL = randomModel({
   vocab: VOCAB,
   hidden: 64,
   norms: true,
+  biases: true,
   tied: true,
   embeddingScale: 5,
+  logitScale: 2,
+  logitCap: 9,
   layers: [
-    { ...HEADS, window: 6, activation: "gelu" },
-    HEADS,
+    { ...HEADS, window: 6, activation: "gelu", attnCap: 3 },
+    { ...HEADS, residualScale: 0.7 },
     {
       ...HEADS,
       window: 6,
-      rope: { style: "neighbours", base: 300, divide: 1, dims: 20 },
+      rope: {
+        ...{ style: "neighbours", base: 300, divide: 1, dims: 20 },
+        factors: [1, 1.5, 1, 2, 1, 1, 3, 4, 4, 4],
+        magnitude: 1.2,
+      },
+    },
+  ],
+});
+
+/** The same with experts: alone, beside an MLP, and with one that all rows take. */
+export const EXPERTS: RandomModel = randomModel({
+  seed: 2,
+  vocab: VOCAB,
+  hidden: 64,
+  norms: true,
+  layers: [
+    { ...HEADS, window: 6, ffn: 0, experts: { count: 5, used: 2, ffn: 32 } },
+    {
+      ...HEADS,
+      activation: "gelu",
+      experts: { count: 3, used: 1, ffn: 96, normalised: false },
+    },
+    {
+      ...HEADS,
+      window: 6,
+      ffn: 0,
+      experts: { count: 12, used: 4, ffn: 64, shared: 96, normalised: false },
     },
   ],
 });
@@ -43,12 +72,14 @@ const BLOCKS: DriverOptions = { tokens: 8, blocks: 5 };
  * Registers the laws of steps under `name`. `make` gives a backend for a model
  * with limits of 40 rows and wanted rows, 4 sequences, a top of 5 or more and
  * 1 MiB for blocks; each is closed after its test. `codecs`: lossy ones that take
- * blocks of 8 and of 16 tokens, for the laws of what is sealed.
+ * blocks of 8 and of 16 tokens, for the laws of what is sealed. `model`: another one of
+ * the same vocabulary, windows and heads.
  */
 export function backendLaws(
   name: string,
   make: (model: RandomModel) => MaybePromise<Backend>,
   codecs: readonly Codec[] = [],
+  model: RandomModel = MODEL,
 ): void {
   const law = (
     criterion: string,
@@ -59,8 +90,8 @@ export function backendLaws(
     Deno.test(`${name} ${criterion}`, async () => {
       await using open = new AsyncDisposableStack();
       await check(async (options = BLOCKS) => {
-        const backend = open.use(await make(MODEL));
-        return { backend, driver: new Driver(backend, MODEL.spec, options) };
+        const backend = open.use(await make(model));
+        return { backend, driver: new Driver(backend, model.spec, options) };
       });
     });
 
@@ -149,7 +180,7 @@ export function backendLaws(
   law("gives the same bits however layers are grouped", async (start) => {
     const want = await alone(await start(), ids(30));
     const groups = [1, 0, 2].map((layer) => {
-      const group = windowGroups(MODEL.spec, BLOCKS.tokens)
+      const group = windowGroups(model.spec, BLOCKS.tokens)
         .find((g) => g.layers.includes(layer))!;
       const shape = { ...group.shape, layers: 1 };
       return { ...group, layers: [layer], shape };

@@ -3,12 +3,28 @@
  *
  * @module
  */
-import type { LayerSpec, ModelSpec, TensorInfo } from "../model.ts";
+import type {
+  ExpertsSpec,
+  LayerSpec,
+  MlpSpec,
+  ModelSpec,
+  TensorInfo,
+} from "../model.ts";
 
-/** A layer, `ffn` wide. */
+/** A layer, `ffn` wide; 0 for no MLP beside its experts. */
 export type RandomLayer =
   & Partial<Omit<LayerSpec, "tensors" | "mlp" | "experts">>
-  & { readonly ffn?: number };
+  & { readonly ffn?: number; readonly experts?: RandomExperts };
+
+/** A layer's experts. */
+export interface RandomExperts
+  extends Partial<Pick<ExpertsSpec, "normalised">> {
+  readonly count: number;
+  readonly used: number;
+  /** Width of each; of a shared one, which there is where this is said. */
+  readonly ffn?: number;
+  readonly shared?: number;
+}
 
 /** What to vary; the rest has defaults. */
 export interface RandomModelOptions {
@@ -19,8 +35,12 @@ export interface RandomModelOptions {
   readonly layers?: readonly RandomLayer[];
   /** Norms of queries and keys and after each half, as Gemma 3 has. */
   readonly norms?: boolean;
+  /** Biases of queries, keys and values. */
+  readonly biases?: boolean;
   readonly tied?: boolean;
   readonly embeddingScale?: number;
+  readonly logitScale?: number;
+  readonly logitCap?: number;
 }
 
 /** A model and the values of its tensors. */
@@ -43,7 +63,8 @@ export function random(seed: number): () => number {
 
 /** Makes a model whose attention and logits are well spread. */
 export function randomModel(options: RandomModelOptions = {}): RandomModel {
-  const { vocab = 50, hidden = 32, seed = 1, norms = false } = options;
+  const { vocab = 50, hidden = 32, seed = 1 } = options;
+  const { norms = false, biases = false, logitScale, logitCap } = options;
   const tensors = new Map<string, TensorInfo>();
   const add = (name: string, inputs: number, outputs = 1): string => {
     const offset = tensors.size;
@@ -52,9 +73,30 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
     tensors.set(name, { name, type: "F32", inputs, outputs, ...place });
     return name;
   };
+  const addMlp = (name: string, ffn: number): MlpSpec => ({
+    ffn,
+    gate: add(`${name}.gate`, hidden, ffn),
+    up: add(`${name}.up`, hidden, ffn),
+    down: add(`${name}.down`, ffn, hidden),
+  });
+  const addExperts = (
+    i: number,
+    { count, used, normalised = true, ffn = 24, shared }: RandomExperts,
+  ): ExpertsSpec => ({
+    router: add(`${i}.router`, hidden, count),
+    used,
+    normalised,
+    each: Array.from({ length: count }, (_, e) => addMlp(`${i}.${e}`, ffn)),
+    ...(shared !== undefined && {
+      shared: {
+        mlp: addMlp(`${i}.shared`, shared),
+        gate: add(`${i}.sharedGate`, hidden),
+      },
+    }),
+  });
   const embedding = add("embedding", hidden, vocab);
   const layers = (options.layers ?? [{}, {}]).map((wanted, i): LayerSpec => {
-    const { ffn = 24, ...own } = wanted;
+    const { ffn = 24, experts, ...own } = wanted;
     const { qHeads = 2, kvHeads = 1, headDim = 16 } = own;
     return {
       window: undefined,
@@ -78,13 +120,14 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
           postAttnNorm: add(`${i}.postAttnNorm`, hidden),
           postFfnNorm: add(`${i}.postFfnNorm`, hidden),
         }),
+        ...(biases && {
+          qBias: add(`${i}.qBias`, qHeads * headDim),
+          kBias: add(`${i}.kBias`, kvHeads * headDim),
+          vBias: add(`${i}.vBias`, kvHeads * headDim),
+        }),
       },
-      mlp: {
-        ffn,
-        gate: add(`${i}.gate`, hidden, ffn),
-        up: add(`${i}.up`, hidden, ffn),
-        down: add(`${i}.down`, ffn, hidden),
-      },
+      ...(ffn > 0 && { mlp: addMlp(`${i}`, ffn) }),
+      ...(experts && { experts: addExperts(i, experts) }),
     };
   });
   const outputNorm = add("outputNorm", hidden);
@@ -97,6 +140,8 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
     context: 4096,
     normEps: 1e-5,
     embeddingScale: options.embeddingScale ?? 1,
+    ...(logitScale !== undefined && { logitScale }),
+    ...(logitCap !== undefined && { logitCap }),
     layers,
     embedding,
     outputNorm,
@@ -110,11 +155,12 @@ function values(spec: ModelSpec, seed: number, name: string): Float32Array {
   const info = spec.tensors.get(name);
   if (info === undefined) throw new TypeError(`Cannot read tensor "${name}"`);
   const next = random(seed * 1000 + info.offset);
-  // Norm weights stand around 1; a matrix keeps the size of what it multiplies.
-  const vector = info.outputs === 1;
-  const size = vector ? 0.3 : 3.5 / Math.sqrt(info.inputs);
+  // Norm weights stand around 1, biases around 0; a matrix keeps the size of what it
+  // multiplies.
+  const bias = name.endsWith("Bias"), vector = info.outputs === 1;
+  const size = bias ? 1 : vector ? 0.3 : 3.5 / Math.sqrt(info.inputs);
   return Float32Array.from(
     { length: info.inputs * info.outputs },
-    () => (vector ? 1 : 0) + (next() * 2 - 1) * size,
+    () => (vector && !bias ? 1 : 0) + (next() * 2 - 1) * size,
   );
 }

@@ -22,7 +22,11 @@ export const names: readonly string[] = [
   "llama-gqa-q4_0",
   "mistral-swa",
   "gemma3",
+  "gemma2",
+  "qwen2",
+  "phi3",
   "head-80",
+  "mixtral-moe-q4_0",
 ]
   .filter((name) => tinyModels().includes(name));
 /** Whether there are none, and what a test's name says then. */
