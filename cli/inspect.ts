@@ -7,7 +7,6 @@ import { modelSpec } from "../models/arch/mod.ts";
 import { catalog } from "../models/catalog.ts";
 import type { ModelFile } from "../models/model_file.ts";
 import { openModel } from "../models/open_model.ts";
-import { quantisedSpec } from "../models/quantise_at_load.ts";
 import type { LoadOptions } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { COMMON, MODEL } from "./options.ts";
@@ -87,7 +86,7 @@ export async function inspectFile(
   file: ModelFile,
   options: LoadOptions = {},
 ): Promise<Inspection> {
-  const spec = quantisedSpec(modelSpec(file), options.quantize);
+  const spec = modelSpec(file);
   const plan = await planOnly(file, spec, options);
   const types = typesOf(file);
   const said = (key: string): string | null => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { maxAbsDiff } from "../core/testing/compare.ts";
-import { ARCHITECTURES, modelSpec } from "../models/arch/mod.ts";
+import { modelSpec } from "../models/arch/mod.ts";
 import type { ModelFile } from "../models/model_file.ts";
 import { openModel } from "../models/open_model.ts";
 import { readTensor } from "../models/weights.ts";
@@ -20,13 +20,8 @@ interface Expected {
 const names = [...Deno.readDirSync(FOLDER)].map((entry) => entry.name).sort();
 
 for (const name of names) {
-  // Models with experts, until there is a record of them.
-  const ignore = /moe|mixtral/.test(name) && !ARCHITECTURES.has("qwen3moe");
-  Deno.test({
-    name: `${name}, saved by transformers, gives the logits it gave there`,
-    ignore,
-    fn: () => compare(name),
-  });
+  Deno.test(`${name}, saved by transformers, gives the logits it gave there`, () =>
+    compare(name));
 }
 
 async function compare(name: string): Promise<void> {

@@ -148,7 +148,7 @@ Deno.test({
   fn: async () => {
     await using model = await hubModel();
     const script = join(model.path, "run.ts");
-    const mod = new URL("../mod.ts", import.meta.url).href;
+    const mod = new URL("./load.ts", import.meta.url).href;
     await Deno.writeTextFile(
       script,
       `const { load } = await import(${JSON.stringify(mod)});

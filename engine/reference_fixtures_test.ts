@@ -58,13 +58,6 @@ function layers(
   });
 }
 
-/** Changes what every layer says of its experts. */
-function experts(change: (experts: ExpertsSpec) => ExpertsSpec): Mutant {
-  return layers((layer) => ({ experts: change(layer.experts!) }));
-}
-
-const MOE = ["mixtral-moe", "mixtral-moe-q4_0"];
-
 /** Swaps parts of every layer's tensors. */
 function tensors(
   change: (tensors: LayerSpec["tensors"]) => Partial<LayerSpec["tensors"]>,
@@ -73,6 +66,13 @@ function tensors(
     tensors: { ...tensors, ...change(tensors) },
   }));
 }
+
+/** Changes what every layer says of its experts. */
+function experts(change: (experts: ExpertsSpec) => ExpertsSpec): Mutant {
+  return layers((layer) => ({ experts: change(layer.experts!) }));
+}
+
+const MOE = ["mixtral-moe", "mixtral-moe-q4_0"];
 
 const windowed = (layer: LayerSpec) => layer.window !== undefined;
 const global = (layer: LayerSpec) => layer.window === undefined;

@@ -14,7 +14,7 @@ import { wasmLogits } from "./testing/wasm_logits.ts";
 const TWINS = [
   ...["llama-gqa", "llama-mha", "llama-mqa", "llama3-rope", "mistral-swa"],
   ...["head-32", "head-64", "head-80", "head-96", "head-128", "head-256"],
-  ...["gemma2", "gemma3", "qwen2", "qwen3", "phi3"],
+  ...["gemma2", "gemma3", "qwen2", "qwen3", "phi3", "mixtral-moe"],
 ].filter((name) => tinyModels().includes(name));
 
 const ignore = TWINS.length === 0;
@@ -52,7 +52,7 @@ Deno.test({
   ignore,
   fn: async (t) => {
     for (const [i, name] of TWINS.entries()) {
-      const style = i % 2 === 0 ? { recent: true } : { shards: 3 };
+      const style = i % 2 === 0 ? { recent: true, fused: true } : { shards: 3 };
       await t.step(name, () =>
         withTwin(name, style, async (twin, model) => {
           const { fixture } = twin;
@@ -87,7 +87,7 @@ Deno.test({
     "a model as safetensors in F16 or BF16 gives the logits of its rounding",
   ignore,
   fn: async (t) => {
-    const names = ["llama-gqa", "gemma3", "qwen2", "phi3"];
+    const names = ["llama-gqa", "gemma3", "qwen2", "phi3", "mixtral-moe"];
     for (const name of names.filter((name) => TWINS.includes(name))) {
       for (const dtype of ["F16", "BF16"] as const) {
         await t.step(

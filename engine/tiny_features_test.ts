@@ -20,7 +20,7 @@ import {
   type TinySequence,
 } from "./testing/tiny_fixtures.ts";
 import { openTinyModel, type TinyModel } from "./testing/tiny_models.ts";
-import { fastLevel, hasExperts } from "./testing/wasm_logits.ts";
+import { fastLevel } from "./testing/wasm_logits.ts";
 
 /** The longest sequence with its continuation, in whole blocks of 16. */
 const CONTEXT = 192;
@@ -79,8 +79,9 @@ function levelOf(
 ): TinyLevel {
   const exact = backend === "reference" || precision === "exact";
   if (exact && !coded) return "float32";
-  const rough = hasExperts(model.spec) ? "int8_experts" : "int8";
-  return coded ? rough : fastLevel(model);
+  const experts = model.spec.layers.some((l) => l.experts !== undefined);
+  if (coded) return experts ? "int8_experts" : "int8";
+  return fastLevel(model);
 }
 
 async function open(

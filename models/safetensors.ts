@@ -44,6 +44,13 @@ export async function openSafetensors(
   const tensors = tensorsOf(shards, model);
   checkOutput(path, tensors, model.tied);
   const rows = tensors.get("token_embd.weight")?.outputs;
+  if (rows !== undefined && rows !== model.vocab) {
+    throw new ModelError(
+      path,
+      `"vocab_size" in config.json is ${model.vocab}, the embedding has ` +
+        `${rows} rows, wanted as many`,
+    );
+  }
   const words = await readTokenizer(folder.path, config, rows);
   signal?.throwIfAborted();
   const said = new TextEncoder().encode(JSON.stringify(config));

@@ -319,6 +319,10 @@ const REFUSED: Readonly<
       }),
     /"attention_bias" in config\.json is false, but there are biases/,
   ],
+  "an embedding of another size": [
+    config((c) => c.vocab_size = 300),
+    /"vocab_size" in config\.json is 300, the embedding has 258 rows/,
+  ],
   "biases that are not there": [
     config((c) => c.attention_bias = true),
     /"attention_bias" in config\.json is true, but there are none/,

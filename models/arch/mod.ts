@@ -14,7 +14,7 @@ import { llama } from "./llama.ts";
 import { isArray, Metadata, show } from "./metadata.ts";
 import { phi3 } from "./phi3.ts";
 import * as plain from "./plain.ts";
-import { qwen2, qwen3 } from "./qwen.ts";
+import { qwen2, qwen2moe, qwen3, qwen3moe } from "./qwen.ts";
 import { ropeOf } from "./rope.ts";
 import { TensorChecker } from "./shapes.ts";
 
@@ -22,7 +22,18 @@ export type { Architecture, WindowPattern } from "./architecture.ts";
 
 /** Architectures that can be run, by the name files use. */
 export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
-  [llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, ...Object.values(plain)]
+  [
+    llama,
+    qwen2,
+    qwen2moe,
+    qwen3,
+    qwen3moe,
+    gemma,
+    gemma2,
+    gemma3,
+    phi3,
+    ...Object.values(plain),
+  ]
     .map((architecture) => [architecture.name, architecture]),
 );
 
@@ -85,7 +96,7 @@ export function modelSpec(file: ModelFile, context?: number): ModelSpec {
     embedding,
     outputNorm: tensors.vector("output_norm.weight", hidden, "hidden"),
     output,
-    tensors: tensors.tensors,
+    tensors: tensors.all(),
   };
   tensors.checkAllUsed(arch.name);
   return spec;

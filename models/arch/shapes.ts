@@ -53,6 +53,14 @@ export class TensorChecker {
     });
   }
 
+  /** The file's tensors, and the views of them that were asked for. */
+  all(): ReadonlyMap<string, TensorInfo> {
+    const { tensors } = this.#file;
+    return this.#views.size === 0
+      ? tensors
+      : new Map([...tensors, ...this.#views]);
+  }
+
   #find(
     name: string,
     inputs: number,
@@ -108,12 +116,6 @@ export class TensorChecker {
       this.#views.set(view.name, view);
       return view.name;
     });
-  }
-
-  /** The file's tensors, and the views of them that were asked for. */
-  get tensors(): ReadonlyMap<string, TensorInfo> {
-    if (this.#views.size === 0) return this.#file.tensors;
-    return new Map([...this.#file.tensors, ...this.#views]);
   }
 
   has(name: string): boolean {

@@ -43,6 +43,11 @@ export class Config {
     return value ?? undefined;
   }
 
+  /** Whether a key is there itself, not by default. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#values, key) && this.get(key) !== undefined;
+  }
+
   /** Ends the load with the key, what it is, and `wanted`. */
   refuse(key: string, wanted: string): never {
     throw new ModelError(

@@ -7,6 +7,7 @@
 import { ModelError } from "../../core/errors.ts";
 import type { SpacePrefix } from "../model_file.ts";
 import {
+  createPreTokenizer,
   type CutPattern,
   GPT2_WORDS,
   NORMAL_FORMS,
@@ -92,11 +93,23 @@ function byteLevel(
       ? unknown(path, "pre_tokenizer", part)
       : pattern;
   });
-  return {
+  const kind = {
     patterns,
     ignoreMerges: model["ignore_merges"] === true,
     ...(forms.length === 0 ? {} : { forms }),
   };
+  try {
+    createPreTokenizer(kind);
+  } catch (cause) {
+    throw new ModelError(
+      path,
+      `"pre_tokenizer" has a pattern that cannot be used: ${
+        (cause as Error).message.slice(0, 200)
+      }`,
+      { cause },
+    );
+  }
+  return kind;
 }
 
 /** Patterns of one part, none for one that cuts nothing; undefined where not known. */

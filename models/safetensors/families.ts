@@ -25,6 +25,10 @@ export interface Family {
   readonly localBase?: number;
   /** Scores are divided by the root of "query_pre_attn_scalar". */
   readonly scaled?: boolean;
+  /** Whether projections always have biases, and no key says so. */
+  readonly biased?: boolean;
+  /** Whether "norm_topk_prob" says how experts are weighed; without it: as the record. */
+  readonly normKey?: boolean;
   /** Numbers above 0 that have a key in GGUF, by that key. */
   readonly numbers?: Readonly<Record<string, string>>;
 }
@@ -71,6 +75,7 @@ const gemma3: Family = {
     max_position_embeddings: 131_072,
     rms_norm_eps: 1e-6,
     rope_theta: 1_000_000,
+    vocab_size: 262_208,
   },
   period: 6,
   localBase: 10_000,
@@ -81,6 +86,31 @@ const llama: Family = {
   defaults: {},
   activations: SILU,
   windows: "none",
+};
+
+const qwen2: Family = {
+  ...llama,
+  architecture: "qwen2",
+  defaults: { max_window_layers: 28 },
+  windows: "flagged",
+  biased: true,
+};
+
+const granite: Family = {
+  ...llama,
+  architecture: "granite",
+  defaults: {
+    attention_multiplier: 1,
+    embedding_multiplier: 1,
+    residual_multiplier: 1,
+    logits_scaling: 1,
+  },
+  numbers: {
+    "attention.scale": "attention_multiplier",
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "logit_scale": "logits_scaling",
+  },
 };
 
 /** Every kind that is known, by "model_type". */
@@ -101,11 +131,18 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map(Object.entries({
     },
     windows: "all",
   },
-  qwen2: {
-    ...llama,
-    architecture: "qwen2",
-    defaults: { max_window_layers: 28 },
-    windows: "flagged",
+  qwen2,
+  qwen2_moe: {
+    ...qwen2,
+    architecture: "qwen2moe",
+    defaults: {
+      ...qwen2.defaults,
+      num_experts: 60,
+      num_experts_per_tok: 4,
+      moe_intermediate_size: 1408,
+      shared_expert_intermediate_size: 5632,
+    },
+    normKey: true,
   },
   qwen3: {
     ...llama,
@@ -123,6 +160,7 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map(Object.entries({
       num_experts_per_tok: 8,
       moe_intermediate_size: 768,
     },
+    normKey: true,
     windows: "flagged",
   },
   gemma,
@@ -134,20 +172,14 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map(Object.entries({
     architecture: "smollm3",
     defaults: { tie_word_embeddings: true, rope_theta: 2_000_000 },
   },
-  granite: {
-    ...llama,
-    architecture: "granite",
+  granite,
+  granitemoe: {
+    ...granite,
+    architecture: "granitemoe",
     defaults: {
-      attention_multiplier: 1,
-      embedding_multiplier: 1,
-      residual_multiplier: 1,
-      logits_scaling: 1,
-    },
-    numbers: {
-      "attention.scale": "attention_multiplier",
-      "embedding_scale": "embedding_multiplier",
-      "residual_scale": "residual_multiplier",
-      "logit_scale": "logits_scaling",
+      ...granite.defaults,
+      num_local_experts: 8,
+      num_experts_per_tok: 2,
     },
   },
 }));

@@ -8,15 +8,19 @@ import { ARCHITECTURES } from "../arch/mod.ts";
 import { quote } from "../gguf/walk.ts";
 import type { RopeWords } from "../model_file.ts";
 import { Config } from "./config.ts";
+import { expertsOf } from "./experts.ts";
 import { FAMILIES, type Family } from "./families.ts";
 import { isObject, type JsonObject, kindOf } from "./json.ts";
 import { rotationOf } from "./rope.ts";
+import { checkStill, windowsOf } from "./layers.ts";
 
 /** What a config says of a model. */
 export interface Described {
   readonly family: Family;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly rope: RopeWords;
+  /** Tokens. */
+  readonly vocab: number;
   /** Whether the output is the embedding, whatever else the files hold. */
   readonly tied: boolean;
   /** Whether projections have biases, where a config can say so. */
@@ -53,7 +57,8 @@ export function describe(path: string, json: JsonObject): Described {
   set("embedding_length", hidden);
   set("context_length", config.count("max_position_embeddings"));
   set("feed_forward_length", config.count("intermediate_size"));
-  set("vocab_size", config.count("vocab_size"));
+  const vocab = config.count("vocab_size");
+  set("vocab_size", vocab);
   set("attention.head_count", heads);
   set("attention.head_count_kv", config.count("num_key_value_heads", heads));
   set("attention.key_length", headDim);
@@ -88,13 +93,14 @@ export function describe(path: string, json: JsonObject): Described {
   config.only("mlp_bias", [false]);
   config.only("use_bidirectional_attention", [false]);
   const tied = config.flag("tie_word_embeddings");
-  // Families whose projections always have some do not say so.
-  const biases = arch === "qwen2" ? undefined : config.flag("attention_bias");
+  config.only("qkv_bias", [true]);
+  const biases = family.biased ? undefined : config.flag("attention_bias");
   config.checkAllAsked();
   return {
     family,
     metadata: out,
     rope: { style: "halves", ...rotation.words },
+    vocab,
     tied,
     biases,
     experts,
@@ -152,123 +158,6 @@ function headDimOf(config: Config, hidden: number, heads: number): number {
     "num_attention_heads",
     `a number that divides "hidden_size", which is ${hidden}, or "head_dim"`,
   );
-}
-
-/** Which layers see a window; undefined where none does. */
-function windowsOf(
-  config: Config,
-  family: Family,
-  layers: number,
-): readonly boolean[] | undefined {
-  const window = config.get("sliding_window") ?? 0;
-  const wanted = config.flag("use_sliding_window") ||
-    family.windows !== "flagged" &&
-      config.get("use_sliding_window") === undefined;
-  const from = config.wholeIfSet("max_window_layers") ?? 0;
-  const older = config.countIfSet("_sliding_window_pattern");
-  const period = config.countIfSet("sliding_window_pattern") ?? older ??
-    family.period ?? layers + 1;
-  const usual = Array.from({ length: layers }, (_, i) => {
-    switch (family.windows) {
-      case "none":
-        return false;
-      case "all":
-        return true;
-      case "flagged":
-        return i >= from;
-      case "pattern":
-        return (i + 1) % period !== 0;
-    }
-  });
-  const off = window === 0 || !wanted;
-  if (family.windows === "none" && !off) {
-    config.refuse("sliding_window", "none: not supported for such models");
-  }
-  const windows = layerTypes(config, family, off ? [] : usual, layers);
-  if (!windows.includes(true)) return undefined;
-  if (ARCHITECTURES.get(family.architecture)?.windows === undefined) {
-    config.refuse("sliding_window", "none: not supported for such models");
-  }
-  return windows;
-}
-
-/** What "layer_types" says, which only some models may choose; else what is usual. */
-function layerTypes(
-  config: Config,
-  { windows: kind }: Family,
-  usual: readonly boolean[],
-  layers: number,
-): readonly boolean[] {
-  const key = "layer_types", types = config.get(key);
-  if (types === undefined) return usual;
-  const full = "full_attention", sliding = "sliding_attention";
-  if (
-    !Array.isArray(types) || types.length !== layers ||
-    !types.every((type) => type === full || type === sliding)
-  ) {
-    return config.refuse(
-      key,
-      `"${full}" or "${sliding}" for each of ${layers}`,
-    );
-  }
-  const listed = types.map((type: unknown) => type === sliding);
-  const free = kind !== "all" && kind !== "none" && usual.length > 0;
-  if (!free && listed.some((on, i) => on !== (usual[i] ?? false))) {
-    config.refuse(key, "what the other keys say of windows");
-  }
-  return listed;
-}
-
-/** Layers that turn nothing must be those that the record leaves out. */
-function checkStill(config: Config, arch: string, layers: number): void {
-  const every = ARCHITECTURES.get(arch)?.stillEvery;
-  if (every === undefined) return;
-  config.only("no_rope_layer_interval", [every]);
-  const key = "no_rope_layers", turns = config.get(key);
-  if (turns === undefined) return;
-  const wanted = Array.from({ length: layers }, (_, i) => (i + 1) % every && 1);
-  if (JSON.stringify(turns) !== JSON.stringify(wanted)) {
-    config.refuse(key, `${JSON.stringify(wanted)}, as trained`);
-  }
-}
-
-/** Counts of experts; how they are weighed must be as the record has it. */
-function expertsOf(
-  config: Config,
-  family: Family,
-  set: (key: string, value: unknown) => void,
-): number {
-  const key = config.get("num_experts") === undefined
-    ? "num_local_experts"
-    : "num_experts";
-  const count = config.countIfSet(key);
-  if (count === undefined) return 0;
-  const record = ARCHITECTURES.get(family.architecture) as
-    | { readonly experts?: { readonly normalised: boolean } }
-    | undefined;
-  if (record?.experts === undefined) {
-    config.refuse(key, "none: not supported for such models");
-  }
-  config.get("num_local_experts");
-  if (count > 1024) config.refuse(key, "at most 1024");
-  set("expert_count", count);
-  set("expert_used_count", config.count("num_experts_per_tok"));
-  set("expert_feed_forward_length", config.countIfSet("moe_intermediate_size"));
-  config.only("decoder_sparse_step", [1]);
-  const dense = config.get("mlp_only_layers") ?? [];
-  if (!Array.isArray(dense) || dense.length > 0) {
-    config.refuse("mlp_only_layers", "none: every layer with experts");
-  }
-  // Without the key, as Mixtral's: always. Where there is one its default is false.
-  if (family.architecture !== "llama") {
-    if (config.flag("norm_topk_prob") !== record.experts.normalised) {
-      config.refuse(
-        "norm_topk_prob",
-        `${record.experts.normalised}; another is not supported`,
-      );
-    }
-  }
-  return count;
 }
 
 function checkActivation(config: Config, family: Family): void {

@@ -105,6 +105,32 @@ Deno.test("describe() fills in what a family's configs leave out", () => {
   assert.equal(mha.tied, false);
 });
 
+Deno.test("describe() counts experts by either name", () => {
+  const moe = { model_type: "qwen3_moe", norm_topk_prob: true };
+  const count = (more: Values) =>
+    word(told({ ...moe, ...more }), "expert_count");
+  assert.equal(count({}), 128);
+  assert.equal(count({ num_experts: 4 }), 4);
+  assert.equal(count({ num_local_experts: 4 }), 4);
+  assert.equal(count({ num_experts: 4, num_local_experts: 4 }), 4);
+  assert.throws(
+    () => count({ num_experts: 4, num_local_experts: 8 }),
+    /"num_experts" is 4, wanted what "num_local_experts" is/,
+  );
+  assert.throws(
+    () => told({ ...moe, norm_topk_prob: false }),
+    /"norm_topk_prob" is false, wanted true/,
+  );
+  assert.throws(
+    () => told({ ...moe, decoder_sparse_step: 2 }),
+    /"decoder_sparse_step" is 2, wanted 1/,
+  );
+  assert.throws(
+    () => told({ ...moe, mlp_only_layers: [0] }),
+    /"mlp_only_layers" is a list of 1/,
+  );
+});
+
 /** Values of factors by hand, to the fourth digit. */
 const near = (got: readonly number[] | undefined, wanted: readonly number[]) =>
   assert.deepEqual(got?.map((x) => Math.round(x * 1e4) / 1e4), wanted);

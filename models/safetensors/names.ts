@@ -27,7 +27,12 @@ const PARTS: Readonly<Record<string, string>> = {
   "mlp.gate_up_proj": "ffn_up",
   "mlp.down_proj": "ffn_down",
   "mlp.gate": "ffn_gate_inp",
+  "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+  "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+  "mlp.shared_expert.up_proj": "ffn_up_shexp",
+  "mlp.shared_expert.down_proj": "ffn_down_shexp",
   "block_sparse_moe.gate": "ffn_gate_inp",
+  "block_sparse_moe.router.layer": "ffn_gate_inp",
 };
 
 /** In models that norm both halves of a block twice. */
@@ -49,8 +54,10 @@ const EXPERT: Readonly<Record<string, string>> = {
 
 /** All experts of a layer in one tensor, and the parts stacked in each of them. */
 const FUSED: Readonly<Record<string, readonly string[]>> = {
-  "gate_up_proj": ["ffn_gate", "ffn_up"],
-  "down_proj": ["ffn_down"],
+  "mlp.experts.gate_up_proj": ["ffn_gate", "ffn_up"],
+  "mlp.experts.down_proj": ["ffn_down"],
+  "block_sparse_moe.input_linear.weight": ["ffn_gate", "ffn_up"],
+  "block_sparse_moe.output_linear.weight": ["ffn_down"],
 };
 
 /** A tensor's name in GGUF; of fused experts, a function of the expert's number. */
@@ -99,9 +106,8 @@ function ofLayer(
   { postNorms = false }: Family,
 ): GgufName | undefined {
   if (part === "self_attn.rotary_emb.inv_freq") return IGNORED;
-  const [, fused] = /^mlp\.experts\.(gate_up_proj|down_proj)$/.exec(part) ?? [];
-  if (fused !== undefined) {
-    const names = FUSED[fused]!.map((to) => (expert: number) =>
+  if (Object.hasOwn(FUSED, part)) {
+    const names = FUSED[part]!.map((to) => (expert: number) =>
       `${block}.${to}.${expert}.weight`
     );
     return { kind: "experts", names };

@@ -25,10 +25,21 @@ export interface TokenizerWords {
   readonly vocabulary: ModelVocabulary;
 }
 
+/** What the files of a tokenizer say. */
+export interface TokenizerFiles {
+  /** tokenizer.json */
+  readonly json: JsonObject;
+  /** tokenizer_config.json */
+  readonly settings: JsonObject;
+  /** generation_config.json */
+  readonly generation: JsonObject;
+  /** config.json, for tokens that begin and end. */
+  readonly config: JsonObject;
+}
+
 /**
  * Reads a folder's tokenizer; undefined where there is none.
  *
- * @param config The model's config.json, for tokens that begin and end.
  * @param rows Tokens that the model has; undefined where that is not known.
  * @throws {ModelError} for a tokenizer of a kind that is not supported.
  */
@@ -37,23 +48,38 @@ export async function readTokenizer(
   config: JsonObject,
   rows: number | undefined,
 ): Promise<TokenizerWords | undefined> {
-  const path = join(folder, "tokenizer.json");
   const json = await readJson(folder, "tokenizer.json", false);
   if (json === undefined) return undefined;
   const settings = await readJson(folder, "tokenizer_config.json") ?? {};
   const generation = await readJson(folder, "generation_config.json") ?? {};
+  const { metadata, vocabulary } = tokenizerWords(
+    join(folder, "tokenizer.json"),
+    { json, settings, generation, config },
+    rows,
+  );
+  const template = await chatTemplate(folder, settings);
+  return {
+    vocabulary,
+    metadata: template === undefined
+      ? metadata
+      : { ...metadata, "tokenizer.chat_template": template },
+  };
+}
+
+/** The tokenizer that files describe, without its chat template; see `readTokenizer()`. */
+export function tokenizerWords(
+  path: string,
+  files: TokenizerFiles,
+  rows: number | undefined,
+): TokenizerWords {
+  const { json, settings } = files;
   const model = modelOf(path, json);
   const cuts = cutsOf(path, json, model);
   const added = addedTokens(path, json["added_tokens"] ?? []);
   const { tokens, types, ids } = tokensOf(path, model, added, cuts, rows);
   const beginning = prependedToken(path, json["post_processor"] ?? null);
-  const special = specialIds(
-    { config, generation, settings, beginning },
-    ids,
-    tokens.length,
-  );
+  const special = specialIds({ ...files, beginning }, ids, tokens.length);
   const addBos = settings["add_bos_token"];
-  const template = await chatTemplate(folder, settings);
   const key = (name: string): string => `tokenizer.ggml.${name}`;
   const metadata: Record<string, unknown> = {
     [key("model")]: cuts.kind,
@@ -63,7 +89,6 @@ export async function readTokenizer(
   };
   if (special.bos !== undefined) metadata[key("bos_token_id")] = special.bos;
   if (special.eos !== undefined) metadata[key("eos_token_id")] = special.eos;
-  if (template !== undefined) metadata["tokenizer.chat_template"] = template;
   const strips = stripsOf(added);
   return {
     metadata,

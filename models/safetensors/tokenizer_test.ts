@@ -12,7 +12,7 @@ type Files = Readonly<Record<string, unknown>>;
 
 async function opened(
   files: Files,
-  config: Record<string, unknown> = {},
+  config?: Record<string, unknown>,
   rows?: number,
 ): Promise<ModelFile> {
   const folder = await Deno.makeTempDir({ prefix: "quire_test_" });
@@ -21,7 +21,7 @@ async function opened(
       const text = typeof value === "string" ? value : JSON.stringify(value);
       await Deno.writeTextFile(join(folder, name), text);
     }
-    const words = await readTokenizer(folder, config, rows);
+    const words = await readTokenizer(folder, config ?? {}, rows);
     return {
       path: folder,
       files: [],
@@ -185,6 +185,12 @@ const REFUSED: readonly [string, string, (json: Json) => void, RegExp][] = [
     "llama3",
     (j) => j.pre_tokenizer.pretokenizers[0].behavior = "MergedWithNext",
     /MergedWithNext/,
+  ],
+  [
+    "a pattern that is none",
+    "llama3",
+    (j) => j.pre_tokenizer.pretokenizers[0].pattern.Regex = "(a",
+    /"pre_tokenizer" has a pattern that cannot be used/,
   ],
   [
     "words cut at spaces",

@@ -59,6 +59,7 @@ export function hubTokenizer(
   const addBos = get("add_bos_token") === true;
   const json: Json = {
     version: "1.0",
+    decoder: null,
     added_tokens: added,
     ...(bytes
       ? byteParts(String(get("pre")))
@@ -78,7 +79,7 @@ export function hubTokenizer(
       byte_fallback: !bytes,
       ignore_merges: get("pre") === "llama-bpe",
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: (merges ?? mergesOf(tokens, scores!)).map((m) => m.split(" ")),
+      merges: merges?.map((m) => m.split(" ")) ?? mergesOf(tokens, scores!),
     },
   };
   const template = metadata["tokenizer.chat_template"];
@@ -118,7 +119,7 @@ function spaceParts(addPrefix: unknown): Json {
 }
 
 /** Every pair whose text is a token, by the score of that token. */
-function mergesOf(tokens: readonly string[], scores: Float32Array): string[] {
+function mergesOf(tokens: readonly string[], scores: Float32Array): string[][] {
   const ids = new Map(tokens.map((token, id) => [token, id]));
   return tokens.flatMap((token, id) => {
     const chars = [...token];
@@ -130,5 +131,5 @@ function mergesOf(tokens: readonly string[], scores: Float32Array): string[] {
     });
   }).sort((a, b) =>
     scores[b.id]! - scores[a.id]! || ids.get(a.left)! - ids.get(b.left)!
-  ).map(({ left, right }) => `${left} ${right}`);
+  ).map(({ left, right }) => [left, right]);
 }
