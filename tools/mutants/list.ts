@@ -1043,6 +1043,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ROUNDED,
   },
   {
+    name: "weights: the last panel, where it lacks rows, moves those before it",
+    file: "wasm/task_reader.ts",
+    find: "const to = w + r / 8 * each;",
+    replace: "const to = w + r / task.rows * task.packed;",
+    tests: ROUNDED,
+  },
+  {
     name: "weights: nothing is added to a vector on the CPU",
     file: "wasm/task_reader.ts",
     find: "if (plus !== undefined) {",
