@@ -88,7 +88,11 @@ export const MADE: Readonly<Record<string, Made>> = {
   "qwen2 with YaRN and a factor": {
     architecture: "qwen2",
     layer: BIASES,
-    meta: { ...YARN, "rope.scaling.attn_factor": 1.3 },
+    meta: {
+      ...YARN,
+      "rope.scaling.attn_factor": 1.3,
+      "rope.scaling.original_context_length": 4096,
+    },
   },
   "qwen3 with YaRN": {
     architecture: "qwen3",
