@@ -996,8 +996,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "dense: the kernels scale nothing that is added",
     file: "wasm/program.ts",
-    find: "scale = residualScale;",
-    replace: "scale = 1;",
+    find: "after = vector(post);\n      scale = residualScale;",
+    replace: "after = vector(post);\n      scale = 1;",
     tests: MADE,
   },
   {
@@ -1013,6 +1013,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `key.indexOf('","', 3)`,
     replace: `key.indexOf('","')`,
     tests: ["models/tokenizer/merger_test.ts"],
+  },
   // Weight types, and weights that are rounded when they are read.
   {
     name: "weights: the eighth sign of a vector is that of the seven",
