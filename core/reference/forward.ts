@@ -5,6 +5,7 @@
  */
 import type { StepBatch } from "../backend.ts";
 import type { LayerSpec, ModelSpec } from "../model.ts";
+import type { ReferenceAdapters } from "./adapters.ts";
 import { append, attend, type LayerBlocks } from "./attention.ts";
 import { embed } from "./embed.ts";
 import { gate } from "./gate.ts";
@@ -84,6 +85,7 @@ export interface Pass {
   readonly places: readonly LayerPlace[];
   readonly batch: StepBatch;
   readonly activations: Activations;
+  readonly adapters: ReferenceAdapters;
 }
 
 /**
@@ -113,7 +115,7 @@ export function forward(pass: Pass, logits: Float32Array): void {
     const norm = pass.weight(spec.outputNorm);
     rmsNorm(x.subarray(from, from + hidden), norm, spec.normEps, row);
     const to = logits.subarray(i * spec.vocab, (i + 1) * spec.vocab);
-    matmul(row, pass.weight(spec.output), hidden, to);
+    project(pass, spec.output, row, hidden, to, [batch.wantedRows[i]!]);
   }
 }
 
@@ -136,9 +138,9 @@ function attention(
   const k = a.k.subarray(0, rows * layer.kvHeads * headDim);
   const v = a.v.subarray(0, k.length);
   rmsNorm(x, weight(t.attnNorm), spec.normEps, y);
-  matmul(y, weight(t.q), spec.hidden, q);
-  matmul(y, weight(t.k), spec.hidden, k);
-  matmul(y, weight(t.v), spec.hidden, v);
+  project(pass, t.q, y, spec.hidden, q);
+  project(pass, t.k, y, spec.hidden, k);
+  project(pass, t.v, y, spec.hidden, v);
   if (t.qNorm !== undefined) rmsNorm(q, weight(t.qNorm), spec.normEps, q);
   if (t.kNorm !== undefined) rmsNorm(k, weight(t.kNorm), spec.normEps, k);
   const positions = batch.positions.subarray(0, rows);
@@ -149,11 +151,26 @@ function attention(
   appendRows(pass, layer, place, { k, v });
   if (ends) return;
   attendRows(pass, layer, place, { q, o });
-  matmul(o, weight(t.attnOut), layer.qHeads * headDim, y);
+  project(pass, t.attnOut, o, layer.qHeads * headDim, y);
   if (t.postAttnNorm !== undefined) {
     rmsNorm(y, weight(t.postAttnNorm), spec.normEps, y);
   }
   residual(x, y);
+}
+
+/** A product with what adapters add to it. `rows`: as the batch counts them; default all. */
+function project(
+  { batch, weight, adapters }: Pass,
+  name: string,
+  x: Float32Array,
+  inputs: number,
+  out: Float32Array,
+  rows?: readonly number[],
+): void {
+  matmul(x, weight(name), inputs, out);
+  if (!batch.adapters?.active) return;
+  const all = rows ?? Array.from({ length: batch.rows }, (_, row) => row);
+  adapters.add(name, batch, all, x, inputs, out);
 }
 
 function blocksOf(
@@ -242,10 +259,10 @@ function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
   const gates = a.gate.subarray(0, batch.rows * mlp.ffn);
   const up = a.up.subarray(0, gates.length);
   rmsNorm(x, weight(t.ffnNorm), spec.normEps, y);
-  matmul(y, weight(mlp.gate), spec.hidden, gates);
-  matmul(y, weight(mlp.up), spec.hidden, up);
+  project(pass, mlp.gate, y, spec.hidden, gates);
+  project(pass, mlp.up, y, spec.hidden, up);
   gate(gates, up, layer.activation);
-  matmul(gates, weight(mlp.down), mlp.ffn, y);
+  project(pass, mlp.down, gates, mlp.ffn, y);
   if (t.postFfnNorm !== undefined) {
     rmsNorm(y, weight(t.postFfnNorm), spec.normEps, y);
   }

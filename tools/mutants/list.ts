@@ -256,7 +256,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "tenants have no salt",
     file: "core/admit.ts",
-    find: 'salt: request.tenant ?? "",',
+    find: "salt: saltOf(request),",
     replace: 'salt: "",',
     tests: ["plugins/tenants_test.ts"],
   },
