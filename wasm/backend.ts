@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Adapter, AdapterBatch } from "../core/adapters.ts";
 import type {
   Backend,
   BackendLimits,
@@ -25,6 +26,13 @@ import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
 import { wasmLimits } from "./limits.ts";
 import { placeWeights, type Weights } from "./load.ts";
+import {
+  LoraTables,
+  placeAdapters,
+  type PlacedAdapters,
+  readAdapters,
+  takeLora,
+} from "./lora.ts";
 import { MAX_BYTES, WasmMemory } from "./memory.ts";
 import { openBlocks } from "./open_blocks.ts";
 import { takePlaces, takeRopes, TOP } from "./places.ts";
@@ -59,6 +67,8 @@ export interface WasmOptions {
   readonly exact?: boolean | undefined;
   /** Which layers are streamed. Default: none. */
   readonly weights?: WeightPlan | undefined;
+  /** What requests may add to the model. Default: nothing. */
+  readonly adapters?: readonly Adapter[] | undefined;
   /** Default: what the machine runs. */
   readonly build?: KernelBuild | undefined;
   /** How products are summed, for tests; default by probe. See assembly/lanes.ts. */
@@ -94,6 +104,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     extent.scratch * threads,
   );
   const weights = placeWeights(spec, memory, exact, options.weights);
+  const adapters = placeAdapters(options.adapters ?? [], space);
   const feeding = takeFeeding(space, weights);
   const build = options.build ?? bestBuild();
   const module = await kernelModule(build);
@@ -113,6 +124,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
   let feeders: Feeders | undefined;
   try {
     await readWeights(options, memory, workers, weights, threads);
+    await readAdapters(adapters, memory, signal);
     if (feeding !== undefined) {
       const { paths } = options;
       const shared = { module, memory: memory.memory, paths };
@@ -128,6 +140,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     extent,
     space,
     weights,
+    adapters,
     workers,
     feeders,
     ringWords: feeding?.words ?? 0,
@@ -143,6 +156,7 @@ interface Parts {
   readonly extent: Extent;
   readonly space: Space;
   readonly weights: Weights;
+  readonly adapters: PlacedAdapters;
   readonly workers: Workers;
   /** Where layers are streamed. */
   readonly feeders: Feeders | undefined;
@@ -173,6 +187,7 @@ export class WasmBackend implements Backend {
   #places: Places | undefined;
   #program = 0;
   #layers: LayerParts | undefined;
+  #adapters: ReturnType<LoraTables["batch"]> | undefined;
   #records: Int32Array = new Int32Array(0);
   #words: Int32Array = new Int32Array(0);
   #tiles: Int32Array = new Int32Array(0);
@@ -236,6 +251,11 @@ export class WasmBackend implements Backend {
       "step program",
       programBytes(spec),
     );
+    const { adapters, space, limits, extent } = this.#parts;
+    const lora = takeLora(adapters, spec, space, limits, extent);
+    const tables = lora &&
+      new LoraTables(adapters, lora, this.memory, places.seqs);
+    this.#adapters = tables?.batch(this.memory, limits.seqs);
     placeSealed(parts, groups, places, this.#size);
     this.#boundaries = boundariesOf(groups);
     const ring = streams
@@ -260,6 +280,7 @@ export class WasmBackend implements Backend {
       ringWords: this.#parts.ringWords,
       boundaries,
       edges,
+      lora: tables,
     });
     const words = this.memory.i32(places.parts, partWordBytes(layers) / 4);
     this.#layers = new LayerParts(words, targets, layers);
@@ -318,6 +339,7 @@ export class WasmBackend implements Backend {
     const ends = batch.wanted === 0 && !batch.stream?.segments;
     this.#layers!.prepare(batch.hidden, batch.sweep, ends);
     this.#stream?.prepare();
+    this.#adapters?.flush();
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
   }
@@ -381,6 +403,7 @@ export class WasmBackend implements Backend {
       wanted: 0,
       wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,
+      adapters: this.#adapters satisfies AdapterBatch | undefined,
       stream: this.#stream?.batch,
       hidden: boundaries.length === 0 ? undefined : {
         boundaries,
