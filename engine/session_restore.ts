@@ -81,7 +81,7 @@ export async function restoreSession(
     ...adapters === undefined ? ["adapters" as const] : [],
   ];
   if (differs.length > 0 && !replay) throw refusal(engine, path, head, differs);
-  const state = stateOf(engine, path, head, differs, adapters, options);
+  const state = stateOf(engine, path, head, differs, adapters ?? [], options);
   const { positions } = head;
   let loss: SessionLoss | undefined = differs.length > 0
     ? "differs"
@@ -172,7 +172,7 @@ function stateOf(
   path: string,
   { text, tokens, positions }: SessionHead,
   differs: readonly SessionMark[],
-  adapters: readonly AdapterMark[] = [],
+  adapters: readonly AdapterMark[],
   { tenant }: RestoreOptions,
 ): ConversationState {
   const { messages, past, sampler, cut } = text;

@@ -57,7 +57,7 @@ async function openAdapter(
   const hash = createHash("sha256");
   let pairs: readonly Pair[], style: RopeSpec["style"];
   if (weights.endsWith(".safetensors")) {
-    const peft = await peftPairs(file);
+    const peft = await peftPairs(file, spec);
     pairs = peft.pairs;
     // As models are trained.
     style = "halves";

@@ -11,6 +11,7 @@
  */
 import { dirname, join } from "node:path";
 import { ModelError } from "../../core/errors.ts";
+import type { ModelSpec } from "../../core/model.ts";
 import { quote } from "../gguf/walk.ts";
 import {
   headerBytes,
@@ -38,6 +39,12 @@ const KNOWN = `${
   Object.keys(PARTS).map((p) => p.split(".")[1]).join(", ")
 } of a layer, or lm_head`;
 
+/**
+ * PEFT saves the output of the model itself too where that is adapted, for vocabularies
+ * that were made larger; one as large as the model's is the model's own.
+ */
+const HEAD_COPY = "base_model.model.lm_head.base_layer.weight";
+
 /** No configuration is longer, bytes. */
 const MOST_CONFIG = 1 << 20;
 
@@ -54,13 +61,17 @@ export interface PeftAdapter {
 }
 
 /** Reads the pairs of a file. Throws a ModelError for what cannot be computed. */
-export async function peftPairs(file: AdapterFile): Promise<PeftAdapter> {
+export async function peftPairs(
+  file: AdapterFile,
+  spec: ModelSpec,
+): Promise<PeftAdapter> {
   const path = join(dirname(file.path), PEFT_CONFIG);
   const config = await readConfig(path);
   const pairs = pairsOf(
     file,
     await readHeader(file),
     peftConfig(path, config),
+    spec,
   );
   return { pairs, config };
 }
@@ -107,12 +118,16 @@ function pairsOf(
   file: AdapterFile,
   tensors: readonly StoredTensor[],
   config: PeftConfig,
+  { vocab, hidden }: ModelSpec,
 ): readonly Pair[] {
   const fail = (problem: string): never => {
     throw new ModelError(file.path, problem);
   };
   const halves = new Map<string, { A?: StoredMatrix; B?: StoredMatrix }>();
   for (const { name, dtype, shape, offset, bytes } of tensors) {
+    if (name === HEAD_COPY && shape[0] === vocab && shape[1] === hidden) {
+      continue;
+    }
     const [, module, which] =
       /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(name) ?? [];
     if (module === undefined) {
