@@ -61,8 +61,8 @@ export async function load(
       }),
   });
   const file = await openGguf(path, { signal });
-  const spec = modelSpec(file);
-  const context = contextOf(spec, options);
+  const context = contextOf(modelSpec(file), options);
+  const spec = modelSpec(file, context);
   const loaded = await adaptersOf(spec, options);
   const adapters = new Adapters(loaded, options.use);
   const offer = await offerBackend(file, spec, context, options, loaded);
