@@ -3,7 +3,10 @@ import { maxAbsDiff, rmsDiff } from "../core/testing/compare.ts";
 import { adaptable } from "../core/testing/random_adapters.ts";
 import { VALUE } from "../models/gguf/value_types.ts";
 import { withFile } from "../models/testing/files.ts";
-import { ggufAdapter } from "../models/testing/lora_writer.ts";
+import {
+  ggufAdapter,
+  type WrittenModule,
+} from "../models/testing/lora_writer.ts";
 import { load } from "./load.ts";
 import type { LoadOptions } from "./options.ts";
 import { tinyModels } from "./testing/tiny_fixtures.ts";
@@ -18,7 +21,11 @@ const NAMES = [
   "llama-gqa-f16",
   "mistral-swa",
   "head-80",
+  "gemma2",
   "gemma3",
+  "qwen2",
+  "qwen3",
+  "phi3",
 ].filter((name) => tinyModels().includes(name));
 
 const RUNS: readonly (readonly [LoadOptions, bound: number])[] = [
@@ -36,11 +43,17 @@ Deno.test({
     for (const name of NAMES) {
       const { spec, fixture: { path } } = await openTinyModel(name);
       const own = spec.output === spec.embedding;
-      const modules = adaptable(spec).map((tensor, i) => {
+      const all = new Map<string, WrittenModule>();
+      for (const tensor of adaptable(spec)) {
         const { inputs, outputs } = spec.tensors.get(tensor)!;
-        const stored = own && tensor === spec.output ? "output.weight" : tensor;
-        return { name: stored, inputs, outputs, rank: 1 + i % 9 };
-      });
+        // Views of one matrix are adapted as one.
+        const name = own && tensor === spec.output
+          ? "output.weight"
+          : tensor.replace(/\[.*/, "");
+        const before = all.get(name)?.outputs ?? 0, rank = 1 + all.size % 9;
+        all.set(name, { name, inputs, outputs: before + outputs, rank });
+      }
+      const modules = [...all.values()];
       const architecture = "general.architecture";
       const file = ggufAdapter(modules, 3, {
         architecture: [architecture, VALUE.STRING, spec.architecture],

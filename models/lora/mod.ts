@@ -15,6 +15,12 @@ import { ggufPairs } from "./gguf.ts";
 import { PEFT_CONFIG, PEFT_WEIGHTS, peftPairs } from "./peft.ts";
 import { type AdapterFile, adapterFile } from "./stored.ts";
 
+/**
+ * Architectures that are trained with neighbours that turn together. Of others, GGUF
+ * reorders the rows where its own arithmetic wants that.
+ */
+const TRAINED_SO: ReadonlySet<string> = new Set(["ernie4_5", "glm4"]);
+
 /** How long names may be. */
 const MOST_NAME = 100;
 
@@ -59,8 +65,7 @@ async function openAdapter(
   if (weights.endsWith(".safetensors")) {
     const peft = await peftPairs(file, spec);
     pairs = peft.pairs;
-    // As models are trained.
-    style = "halves";
+    style = TRAINED_SO.has(spec.architecture) ? "neighbours" : "halves";
     hash.update(`${peft.config.length} `).update(peft.config);
   } else {
     const gguf = await openGguf(weights, { signal });

@@ -148,6 +148,13 @@ Deno.test("openAdapters() puts rows of q and k where the model's are", async () 
       );
     }
   }
+  // Trained as they are.
+  const ernie = { ...spec, architecture: "ernie4_5" };
+  const same = await one(peft(peftTensors(modules, 4)), ernie);
+  assert.deepEqual(
+    same.values.get("blk.0.attn_q.weight")![1],
+    [...loraValues(4, 0, 1, HIDDEN * 3)],
+  );
   // A model that keeps rows as they were trained: GGUF adapters are turned back.
   const halves: ModelSpec = {
     ...spec,
