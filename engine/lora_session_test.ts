@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { saltOf } from "../core/adapters.ts";
 import { writeGguf } from "../models/testing/gguf_writer.ts";
 import { ggufAdapter } from "../models/testing/lora_writer.ts";
 import { diskOffload } from "../plugins/disk_offload.ts";
@@ -155,6 +156,15 @@ Deno.test("Engine.save() of tokens keeps what their adapters computed", async ()
     assert.equal(again.usage.cachedTokens, 32);
     assert.deepEqual(again.tokens, made.tokens);
     await assert.rejects(engine.save({ tokens, adapter: "c" }, path), /"c"/);
+    // What checksums of blocks cover is anyone's, but of these adapters.
+    const contents = (salt: string) =>
+      engine.cache.keptPrefix(tokens, { salt, length: 40 })
+        .blocks.map(({ content }) => content);
+    const adapters = { key: "k", scales: new Float32Array(2) };
+    const own = contents(saltOf({ adapters }));
+    assert.deepEqual(contents(saltOf({ adapters, tenant: "t" })), own);
+    assert.notDeepEqual(contents(""), own);
+    assert.deepEqual(contents("t"), contents(""));
   });
 });
 
