@@ -82,8 +82,10 @@ export function adapterSet(
 }
 
 /** Whose a request is, and with what it computes. */
-interface Salted {
+export interface Salted {
+  /** Default "". */
   readonly tenant?: string | undefined;
+  /** Default: nothing but the model. */
   readonly adapters?: AdapterSet | undefined;
 }
 

@@ -38,8 +38,11 @@ export interface AdapterInfo {
 
 /** As a conversation and a session remember it. */
 export interface AdapterMark {
+  /** As it was called. */
   readonly name: string;
+  /** Fingerprint of its content. */
   readonly id: string;
+  /** What it added was multiplied by this. */
   readonly scale: number;
 }
 

@@ -11,7 +11,7 @@ import type {
   AdapterModule,
 } from "../core/adapters.ts";
 import type { BackendLimits } from "../core/backend.ts";
-import { mlpsOf, type ModelSpec } from "../core/model.ts";
+import type { ModelSpec } from "../core/model.ts";
 import { PANEL } from "./kernels.ts";
 import type { WasmMemory } from "./memory.ts";
 import type { Extent, Space } from "./space.ts";
@@ -130,7 +130,10 @@ function wordsOf(
     : new Uint16Array(buffer, at, length);
 }
 
-/** Products that read one input, by the names of their matrices; the output last. */
+/**
+ * Products that read one input, by the names of their matrices; the output last.
+ * Experts take no adapters.
+ */
 function sitesOf(spec: ModelSpec): readonly (readonly string[])[] {
   return [
     ...spec.layers.flatMap((layer) => {
@@ -138,7 +141,9 @@ function sitesOf(spec: ModelSpec): readonly (readonly string[])[] {
       return [
         [q, k, v],
         [attnOut],
-        ...mlpsOf(layer).flatMap(({ gate, up, down }) => [[gate, up], [down]]),
+        ...layer.mlp === undefined
+          ? []
+          : [[layer.mlp.gate, layer.mlp.up], [layer.mlp.down]],
       ];
     }),
     [spec.output],
