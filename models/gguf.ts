@@ -6,7 +6,16 @@
 import { ModelError } from "../core/errors.ts";
 import type { TensorInfo } from "../core/model.ts";
 import { type GgufPart, readPart } from "./gguf/part.ts";
+import type { OpenFile } from "./gguf/source.ts";
 import { quote } from "./gguf/walk.ts";
+
+/** How a model is opened. */
+export interface OpenOptions {
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Where the bytes of its files come from; default: the file system. */
+  readonly open?: OpenFile | undefined;
+}
 
 /** The vocabulary as the file stores it; arrays of equal length. */
 export interface GgufVocabulary {
@@ -57,12 +66,12 @@ const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
  */
 export async function openGguf(
   path: string,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  { signal, open }: OpenOptions = {},
 ): Promise<GgufFile> {
   const paths = partPaths(path);
   const parts: GgufPart[] = [];
   for (const [i, part] of paths.entries()) {
-    parts.push(await readPart(part, i, signal));
+    parts.push(await readPart(part, i, signal, open));
     checkSplit(parts[i]!, i, paths.length);
   }
   const first = parts[0]!;

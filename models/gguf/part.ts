@@ -11,7 +11,7 @@
 import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
 import { decodeArray } from "./arrays.ts";
-import { HeaderSource } from "./source.ts";
+import { HeaderSource, type OpenFile } from "./source.ts";
 import { placeTensors } from "./tensors.ts";
 import { type HeaderMap, walkHeader } from "./walk.ts";
 
@@ -35,16 +35,18 @@ const TENSOR_BYTES = 1024;
  * Reads the header of one file.
  *
  * @param index Which part of a split model this is, from 0.
+ * @param open Where its bytes come from; default: the file system.
  * @throws {ModelError} if there is no such file or it is not a sound GGUF file.
  */
 export async function readPart(
   path: string,
   index: number,
   signal?: AbortSignal,
+  open: OpenFile = openFile,
 ): Promise<GgufPart> {
   signal?.throwIfAborted();
-  const size = await fileSize(path);
-  using file = await Deno.open(path, { read: true });
+  const { file, size } = await open(path);
+  using _ = file;
   const src = new HeaderSource(path, file, size);
   const map = walkHeader(src);
   const header = src.bytes.subarray(0, map.end);
@@ -81,6 +83,11 @@ export async function readPart(
 
 /** Entries the library adds of its own. */
 const COUNTS = new Set(["version", "tensor_count", "kv_count"]);
+
+async function openFile(path: string): ReturnType<OpenFile> {
+  const size = await fileSize(path);
+  return { file: await Deno.open(path, { read: true }), size };
+}
 
 async function fileSize(path: string): Promise<number> {
   let info: Deno.FileInfo;
