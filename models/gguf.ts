@@ -7,7 +7,7 @@ import { ModelError } from "../core/errors.ts";
 import type { TensorInfo } from "../core/model.ts";
 import { type GgufPart, readPart } from "./gguf/part.ts";
 import type { OpenFile } from "./gguf/source.ts";
-import { quote } from "./gguf/walk.ts";
+import { quote, show } from "./gguf/quote.ts";
 
 /** How a model is opened. */
 export interface OpenOptions {
@@ -105,8 +105,14 @@ function partPaths(path: string): string[] {
 
 /** A part says itself which one it is, from 0, and how many there are. */
 function checkSplit(part: GgufPart, index: number, count: number): void {
-  const has = (key: string, absent: number) =>
-    (part.metadata[key] ?? absent) as number;
+  const has = (key: string, absent: number): number => {
+    const value = part.metadata[key] ?? absent;
+    if (typeof value === "number" && Number.isInteger(value)) return value;
+    throw new ModelError(
+      part.path,
+      `"${key}" is ${show(value)}, wanted a whole number`,
+    );
+  };
   const saysCount = has("split.count", 1), saysNo = has("split.no", 0);
   if (Math.max(1, saysCount) !== count) {
     throw new ModelError(
@@ -143,7 +149,9 @@ function joinTensors(parts: readonly GgufPart[]): Map<string, TensorInfo> {
   if (wanted !== tensors.size) {
     throw new ModelError(
       path,
-      `"split.tensors.count" is ${wanted}, the parts hold ${tensors.size}`,
+      `"split.tensors.count" is ${
+        show(wanted)
+      }, the parts hold ${tensors.size}`,
     );
   }
   return tensors;

@@ -5,7 +5,9 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { GgufFile } from "../gguf.ts";
-import { quote } from "../gguf/walk.ts";
+import { quote, show } from "../gguf/quote.ts";
+
+export { show } from "../gguf/quote.ts";
 
 /** Reads keys `PREFIX.key`; every error names the file and the whole key. */
 export class Metadata {
@@ -64,7 +66,9 @@ export class Metadata {
 
   /** Whether a key is there with a value other than 0, false or "". */
   isSet(key: string): boolean {
-    return Boolean(this.get(key));
+    const value = this.get(key);
+    // What is no number is there, and is refused when it is read.
+    return Boolean(value) || Number.isNaN(value);
   }
 
   #present(key: string, absent: number | undefined): unknown {
@@ -91,9 +95,4 @@ export function isArray(
 ): value is ArrayLike<unknown> & Iterable<unknown> {
   return Array.isArray(value) ||
     ArrayBuffer.isView(value) && !(value instanceof DataView);
-}
-
-/** A value for a message. */
-export function show(value: unknown): string {
-  return typeof value === "string" ? quote(value) : String(value);
 }

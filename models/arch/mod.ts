@@ -250,7 +250,14 @@ function windowsOf(
           `for each of ${count} layers`,
       );
     }
-    return Array.from(pattern, (on) => on ? window : undefined);
+    return Array.from(pattern, (on) => {
+      if (typeof on !== "string") return on ? window : undefined;
+      return meta.fail(
+        `"${
+          meta.key(patternKey)
+        }" has texts, wanted true or false for each layer`,
+      );
+    });
   }
   const period = meta.count(patternKey, arch.windows.period);
   return none.map((_, i) => i % period === period - 1 ? undefined : window);

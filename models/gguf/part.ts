@@ -2,9 +2,10 @@
  * One GGUF file: a whole model, or one part of a split one.
  *
  * The header goes three ways. Our own walk checks every length in it. Arrays
- * are decoded here, fast. What remains once they are cut out, small entries and
- * tensor infos, is parsed by the library, which makes a copy and a decoder per
- * string and would take seconds over a large vocabulary.
+ * and texts are decoded here, fast. What remains once they are cut out, numbers
+ * and tensor infos, is parsed by the library, which makes a copy and a decoder per
+ * string, would take seconds over a large vocabulary, and cuts texts of megabytes
+ * short.
  *
  * @module
  */
@@ -52,7 +53,7 @@ export async function readPart(
   const header = src.bytes.subarray(0, map.end);
   // Runs elsewhere while this thread decodes.
   const digest = crypto.subtle.digest("SHA-256", header);
-  const rest = await parseRest(path, cutArrays(header, map));
+  const rest = await parseRest(path, cutValues(header, map));
   signal?.throwIfAborted();
 
   const metadata: Record<string, unknown> = Object.create(null);
@@ -61,6 +62,10 @@ export async function readPart(
   }
   for (const [key, range] of map.arrays) {
     metadata[key] = decodeArray(header, range);
+  }
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  for (const [key, { start, end }] of map.texts) {
+    metadata[key] = decoder.decode(header.subarray(start + 8, end));
   }
   const dataStart = Math.ceil(map.end / map.alignment) * map.alignment;
   const tensors = placeTensors(
@@ -125,16 +130,20 @@ function plain(value: unknown): unknown {
     : value;
 }
 
-/** The header with every array's count set to 0 and its values left out. */
-function cutArrays(
+/** The header with arrays and texts left empty: lengths of 0, no values. */
+function cutValues(
   header: Uint8Array<ArrayBuffer>,
   map: HeaderMap,
 ): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(header.length);
   let from = 0, to = 0;
-  for (const { values, end } of map.arrays.values()) {
+  const cuts = [
+    ...[...map.arrays.values()].map(({ values, end }) => [values, end]),
+    ...[...map.texts.values()].map(({ start, end }) => [start + 8, end]),
+  ] as [number, number][];
+  for (const [values, end] of cuts.sort((a, b) => a[0] - b[0])) {
     out.set(header.subarray(from, values - 8), to);
-    to += values - from; // the count stays zero
+    to += values - from; // the length stays zero
     from = end;
   }
   out.set(header.subarray(from), to);

@@ -6,10 +6,13 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { quote } from "../gguf/quote.ts";
 import type { Codec } from "./codec.ts";
 import { createMerger } from "./merger.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { TOKEN } from "./vocabulary.ts";
+
+const BYTE_TOKEN = /^<0x[\dA-Fa-f]{2}>$/;
 
 /** How a file departs from the usual. */
 export interface SentencePieceOptions {
@@ -33,6 +36,14 @@ export function sentencePieceCodec(
       `the required key "tokenizer.ggml.scores" is missing`,
     );
   }
+  kinds.forEach((kind, id) => {
+    if (kind !== TOKEN.BYTE || BYTE_TOKEN.test(tokens[id]!)) return;
+    throw new ModelError(
+      path,
+      `token ${id} of the vocabulary stands for a byte and is ` +
+        `${quote(tokens[id]!)}, wanted "<0x00>" to "<0xFF>"`,
+    );
+  });
   const ranks = ranksOf(scores);
   const merge = createMerger((left, right) => {
     const id = ids.get(left + right);

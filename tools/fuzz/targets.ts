@@ -1,0 +1,11 @@
+/**
+ * Everything that is fuzzed. A new kind of file is a file here and a line below.
+ *
+ * @module
+ */
+import { gguf } from "./gguf.ts";
+import { splitGguf } from "./split_gguf.ts";
+import type { Target } from "./target.ts";
+
+/** All targets. */
+export const TARGETS: readonly Target[] = [gguf, splitGguf];
