@@ -3,10 +3,20 @@
  *
  * @module
  */
-import type { Tally } from "./trial.ts";
+import type { Defect, Tally } from "./trial.ts";
 
 /** Reasons and defects that are shown. */
 const SHOWN = 40;
+
+/** The first of every kind: those that differ in numbers and names are one. */
+function distinct(defects: readonly Defect[]): readonly Defect[] {
+  const seen = new Map<string, Defect>();
+  for (const d of defects) {
+    const kind = d.what.replace(/"(?:[^"\\]|\\.)*"|\d+/g, "N").slice(0, 300);
+    if (!seen.has(kind)) seen.set(kind, d);
+  }
+  return [...seen.values()];
+}
 
 /** The whole of it; the seed makes every input again. */
 export function summary(
@@ -36,7 +46,7 @@ export function summary(
     ),
     ...rest > 0 ? [`${String(rest).padStart(8)}  others`] : [],
     `${defects.length} defects`,
-    ...defects.slice(0, SHOWN).map(({ index, target, what }) =>
+    ...distinct(defects).slice(0, SHOWN).map(({ index, target, what }) =>
       `input ${index}, "${target}": ${what}\n  again: deno task fuzz --seed ${seed} --at ${index}`
     ),
   ].join("\n");

@@ -6,6 +6,7 @@
  */
 import { AllocationGuard } from "./guard.ts";
 import { Inputs } from "./inputs.ts";
+import { PLANTED } from "./planted.ts";
 import { TARGETS } from "./targets.ts";
 import { emptyTally, tryInput } from "./trial.ts";
 
@@ -21,7 +22,7 @@ export interface Job {
 }
 
 /** Inputs between two messages. */
-const BATCH = 500;
+const BATCH = 100;
 
 /** Bytes that a worker's heap and buffers may take; batches are let go of. */
 const MOST_HEAP = 1 << 30;
@@ -31,7 +32,7 @@ async function work(
 ): Promise<void> {
   const inputs = await Inputs.open(
     seed,
-    TARGETS.filter((t) => targets.includes(t.name)),
+    [...TARGETS, ...PLANTED].filter((t) => targets.includes(t.name)),
   );
   using guard = new AllocationGuard();
   let index = first;
