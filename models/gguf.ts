@@ -6,6 +6,7 @@
 import { ModelError } from "../core/errors.ts";
 import type { TensorInfo } from "../core/model.ts";
 import { type GgufPart, readPart } from "./gguf/part.ts";
+import type { UnreadTensor } from "./gguf/tensors.ts";
 import type { OpenFile } from "./gguf/source.ts";
 import { quote, show } from "./gguf/quote.ts";
 
@@ -15,6 +16,11 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
   /** Where the bytes of its files come from; default: the file system. */
   readonly open?: OpenFile | undefined;
+  /**
+   * Lists tensors of types that are not read in `unread` instead of refusing the
+   * file, which then cannot be run. Default false.
+   */
+  readonly listUnread?: boolean | undefined;
 }
 
 /** The vocabulary as the file stores it; arrays of equal length. */
@@ -43,6 +49,8 @@ export interface GgufFile {
   readonly vocabulary: GgufVocabulary | undefined;
   /** Every tensor by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Tensors of types that are not read, where `listUnread` was asked for. */
+  readonly unread?: readonly UnreadTensor[];
   /**
    * SHA-256 in hex over the headers, the file sizes, 64 pieces of 4 KiB of each
    * file's data and 1 KiB from the middle of each tensor: cheap, and different for
@@ -66,12 +74,12 @@ const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
  */
 export async function openGguf(
   path: string,
-  { signal, open }: OpenOptions = {},
+  options: OpenOptions = {},
 ): Promise<GgufFile> {
   const paths = partPaths(path);
   const parts: GgufPart[] = [];
   for (const [i, part] of paths.entries()) {
-    parts.push(await readPart(part, i, signal, open));
+    parts.push(await readPart(part, i, options));
     checkSplit(parts[i]!, i, paths.length);
   }
   const first = parts[0]!;
@@ -82,6 +90,7 @@ export async function openGguf(
     metadata: first.metadata,
     vocabulary: vocabularyOf(first),
     tensors: joinTensors(parts),
+    unread: parts.flatMap((part) => part.unread),
     fingerprint: await fingerprintOf(parts),
   };
 }
@@ -145,13 +154,12 @@ function joinTensors(parts: readonly GgufPart[]): Map<string, TensorInfo> {
     }
   }
   const { path, metadata } = parts[0]!;
-  const wanted = metadata["split.tensors.count"] ?? tensors.size;
-  if (wanted !== tensors.size) {
+  const count = tensors.size + parts.flatMap((part) => part.unread).length;
+  const wanted = metadata["split.tensors.count"] ?? count;
+  if (wanted !== count) {
     throw new ModelError(
       path,
-      `"split.tensors.count" is ${
-        show(wanted)
-      }, the parts hold ${tensors.size}`,
+      `"split.tensors.count" is ${show(wanted)}, the parts hold ${count}`,
     );
   }
   return tensors;

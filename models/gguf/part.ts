@@ -13,7 +13,12 @@ import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
 import { decodeArray } from "./arrays.ts";
 import { HeaderSource, type OpenFile } from "./source.ts";
-import { placeTensors } from "./tensors.ts";
+import {
+  isUnread,
+  placeTensors,
+  type UnreadTensor,
+  unreadTensors,
+} from "./tensors.ts";
 import { type HeaderMap, walkHeader } from "./walk.ts";
 
 /** What one file holds. */
@@ -24,8 +29,19 @@ export interface GgufPart {
   readonly version: number;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly tensors: readonly TensorInfo[];
+  /** Those of types that are not read; empty where they were not to be listed. */
+  readonly unread: readonly UnreadTensor[];
   /** SHA-256 of the header, then pieces of the data; see `openGguf()`. */
   readonly evidence: readonly Uint8Array[];
+}
+
+/** How a part is read. */
+export interface PartOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Where its bytes come from; default: the file system. */
+  readonly open?: OpenFile | undefined;
+  /** Lists tensors of types that are not read instead of refusing the file. */
+  readonly listUnread?: boolean | undefined;
 }
 
 const SAMPLES = 64;
@@ -36,14 +52,12 @@ const TENSOR_BYTES = 1024;
  * Reads the header of one file.
  *
  * @param index Which part of a split model this is, from 0.
- * @param open Where its bytes come from; default: the file system.
  * @throws {ModelError} if there is no such file or it is not a sound GGUF file.
  */
 export async function readPart(
   path: string,
   index: number,
-  signal?: AbortSignal,
-  open: OpenFile = openFile,
+  { signal, open = openFile, listUnread = false }: PartOptions = {},
 ): Promise<GgufPart> {
   signal?.throwIfAborted();
   const { file, size } = await open(path);
@@ -68,9 +82,12 @@ export async function readPart(
     metadata[key] = decoder.decode(header.subarray(start + 8, end));
   }
   const dataStart = Math.ceil(map.end / map.alignment) * map.alignment;
+  const { alignment } = map;
+  const place = { path, size, dataStart, alignment, index };
+  const infos = rest.tensorInfos;
   const tensors = placeTensors(
-    { path, size, dataStart, alignment: map.alignment, index },
-    rest.tensorInfos,
+    place,
+    listUnread ? infos.filter((info) => !isUnread(info)) : infos,
   );
   return {
     path,
@@ -78,6 +95,7 @@ export async function readPart(
     version: src.view.getUint32(4, true),
     metadata,
     tensors,
+    unread: listUnread ? unreadTensors(place, infos) : [],
     evidence: [
       new Uint8Array(await digest),
       ...sampleData(src, Math.min(dataStart, size)),
