@@ -72,6 +72,10 @@ function checkPart(
   const keys = new Set(plain.entries.map((e) => e.key));
   claim(keys.size === plain.entries.length, "a key occurs twice");
   claim(!keys.has(""), "a key is empty");
+  for (const { key, value } of plain.entries) {
+    if (!key.startsWith("split.")) continue;
+    claim(Number.isInteger(value), `"${key}" is no whole number`);
+  }
   const taken: [from: bigint, to: bigint, name: string][] = [];
   for (const { name, dims, type, offset } of plain.tensors) {
     const block = BLOCKS[type];

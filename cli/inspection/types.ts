@@ -1,0 +1,93 @@
+/**
+ * Weights by their format: in the file, and in memory here.
+ *
+ * @module
+ */
+import type { TensorInfo, WeightType } from "../../core/model.ts";
+import type { GgufFile } from "../../models/gguf.ts";
+import { KERNELS, layoutOf } from "../../wasm/kernels.ts";
+
+/** Tensors of one weight format. */
+export interface TypeShare {
+  readonly type: string;
+  readonly tensors: number;
+  readonly parameters: number;
+  /** In the file. */
+  readonly bytes: number;
+  /** The same by parameter, bits. */
+  readonly bits: number;
+  /** Of a matrix in memory; null where it cannot be read. */
+  readonly memory: {
+    /** By parameter, bits. */
+    readonly bits: number;
+    /** Why it is not what the file has, where that is so; null: nothing changes. */
+    readonly note: string | null;
+  } | null;
+}
+
+/** Every format of a file, largest share first. */
+export function typesOf(file: GgufFile, exact: boolean): TypeShare[] {
+  interface Sum {
+    tensors: number;
+    parameters: number;
+    bytes: number;
+    of: TensorInfo | undefined;
+  }
+  const sums = new Map<string, Sum>();
+  const add = (
+    type: string,
+    parameters: number,
+    bytes: number,
+    of?: TensorInfo,
+  ): void => {
+    const sum = sums.get(type) ?? { tensors: 0, parameters: 0, bytes: 0, of };
+    sum.tensors++;
+    sum.parameters += parameters;
+    sum.bytes += bytes;
+    sums.set(type, sum);
+  };
+  for (const t of file.tensors.values()) {
+    add(t.type, t.inputs * t.outputs * t.stack, t.bytes, t);
+  }
+  for (const t of file.unread ?? []) add(t.type, t.values, t.bytes);
+  return [...sums].map(([type, { of, ...sum }]) => ({
+    type,
+    ...sum,
+    bits: rounded(8 * sum.bytes / sum.parameters),
+    memory: of === undefined ? null : inMemory(of, exact),
+  })).sort((a, b) => b.bytes - a.bytes);
+}
+
+function inMemory(of: TensorInfo, exact: boolean): TypeShare["memory"] {
+  const { bytes, inputs } = layoutOf(of, exact);
+  // A panel is eight outputs, so its bytes are the bits of one.
+  const bits = rounded(bytes / inputs), note = noteOf(of.type, exact);
+  return { bits, note };
+}
+
+function noteOf(type: WeightType, exact: boolean): string | null {
+  if (exact && type !== "F32") return "as f32, for --precision exact";
+  return exact ? null : KERNELS[type].note ?? null;
+}
+
+function rounded(bits: number): number {
+  return Math.round(bits * 1000) / 1000;
+}
+
+/** Parameters of all tensors, and of those that compute one token. */
+export function parametersOf(
+  file: GgufFile,
+  experts: { readonly count: number; readonly used: number } | null,
+): { parameters: number; active: number } {
+  let parameters = 0, active = 0;
+  const share = experts === null ? 1 : experts.used / experts.count;
+  const add = (name: string, values: number): void => {
+    parameters += values;
+    active += /_exps\b/.test(name) ? values * share : values;
+  };
+  for (const t of file.tensors.values()) {
+    add(t.name, t.inputs * t.outputs * t.stack);
+  }
+  for (const t of file.unread ?? []) add(t.name, t.values);
+  return { parameters, active: Math.round(active) };
+}
