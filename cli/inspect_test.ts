@@ -59,7 +59,7 @@ Deno.test("inspect describes a model of an unknown architecture, and fails", asy
   assert.match(host.stderr, /^Cannot use model .*: the architecture .*\n$/);
   const plain = new FakeHost();
   await withFile(unknown, (path) => main(["inspect", path], plain));
-  assert.match(plain.stdout, /^architecture +frob\uFFFD\[2Jnicate$/m);
+  assert.match(plain.stdout, /^architecture +frob\\u001b\[2Jnicate$/m);
   assert.ok(!plain.stdout.includes("\x1b"));
 });
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quote } from "../../models/gguf/quote.ts";
 import { formatBytes, formatCount, table } from "../statistics.ts";
 import type { Inspection } from "./inspect_file.ts";
 
@@ -133,11 +134,7 @@ function said(value: string | null): string {
   return value === null ? "not said" : printable(value);
 }
 
-/** Without what a terminal acts on, and on one line. */
+/** A text of the file without its quotes, escaped and not too long. */
 function printable(value: string): string {
-  // deno-lint-ignore no-control-regex
-  return value.slice(0, 200).replace(
-    /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
-    "\uFFFD",
-  );
+  return quote(value).slice(1, -1);
 }
