@@ -48,7 +48,7 @@ async function again(
   targets: readonly Target[],
 ): Promise<boolean> {
   const inputs = await Inputs.open(seed, targets);
-  const { target, sample, deep } = inputs.at(index);
+  const { target, sample, use } = inputs.at(index);
   console.log(
     `input ${index} of seed ${seed}, "${target.name}", in ${await save(
       seed,
@@ -57,7 +57,7 @@ async function again(
     )}`,
   );
   try {
-    console.log(await target.read(sample, deep) ?? "accepted");
+    console.log(await target.read(sample, use) ?? "accepted");
     return true;
   } catch (error) {
     console.log(error);

@@ -16,8 +16,15 @@ import { ggufSeeds } from "./gguf_seeds.ts";
 import { openSample } from "./memory_file.ts";
 import { type PlainGguf, readPlain, writePlain } from "./plain_gguf.ts";
 import type { Random } from "./random.ts";
+import { loadOnce } from "./load_once.ts";
 import { runOnce } from "./run_once.ts";
-import { checkMessage, claim, type Sample, type Target } from "./target.ts";
+import {
+  checkMessage,
+  claim,
+  type Sample,
+  type Target,
+  type Use,
+} from "./target.ts";
 
 /** Seeds of a target, read plainly; made once. */
 const PLAIN = new WeakMap<Uint8Array, PlainGguf>();
@@ -74,7 +81,7 @@ async function load(
 
 async function read(
   sample: Sample,
-  deep: boolean,
+  use: Use,
 ): Promise<string | undefined> {
   const found = await load(sample);
   if (typeof found === "string") return found;
@@ -82,7 +89,8 @@ async function read(
   checkGguf(file, [...sample.values()]);
   checkSpec(spec, file);
   checkTokenizer(tokenizer, file);
-  if (deep) await runOnce(spec, file, sample);
+  if (use !== "read") await runOnce(spec, file, sample);
+  if (use === "load") await loadOnce(spec, sample);
   return undefined;
 }
 
@@ -90,6 +98,7 @@ async function read(
 export const gguf: Target = {
   name: "gguf",
   weight: 8,
+  runs: true,
   seeds: () => ggufSeeds(new Set(ARCHITECTURES.keys())),
   mutate: mutateGguf,
   read,

@@ -5,18 +5,18 @@
  * @module
  */
 import { Random } from "./random.ts";
-import type { Sample, Target } from "./target.ts";
+import type { Sample, Target, Use } from "./target.ts";
 
 /** One input. */
 export interface Input {
   readonly target: Target;
   readonly sample: Sample;
-  /** Whether it is to be used, if it is accepted. */
-  readonly deep: boolean;
+  /** What is done with it, if it is accepted. */
+  readonly use: Use;
 }
 
-/** One input in so many is used too, if it is accepted. */
-const DEEP = 8;
+/** One input in so many is run too, if it is accepted, and one of these in so many loaded. */
+const RUN = 8, LOAD = 16;
 
 /** Makes the inputs of one seed. */
 export class Inputs {
@@ -45,7 +45,7 @@ export class Inputs {
     for (const target of targets) {
       const good: Sample[] = [], refused = new Set<string>();
       for (const sample of await target.seeds()) {
-        const why = await target.read(sample, true);
+        const why = await target.read(sample, "run");
         if (why === undefined) good.push(sample);
         else refused.add(why);
       }
@@ -64,11 +64,11 @@ export class Inputs {
   at(index: number): Input {
     const random = new Random(this.#seed, index);
     const target = random.pick(this.#bag);
-    const deep = random.once(DEEP);
+    const use = !random.once(RUN) ? "read" : random.once(LOAD) ? "load" : "run";
     return {
       target,
       sample: target.mutate(this.#seeds.get(target)!, random),
-      deep,
+      use,
     };
   }
 }

@@ -37,6 +37,7 @@ function seed(): Sample {
 export const splitGguf: Target = {
   name: "split gguf",
   weight: 1,
+  runs: true,
   seeds: () => Promise.resolve([seed()]),
   mutate(seeds, random) {
     const bent = new Map(mutateGguf(seeds, random));

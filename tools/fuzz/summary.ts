@@ -25,8 +25,17 @@ export function summary(
   seconds: number,
   tally: Tally,
 ): string {
-  const { targets, reasons, deep, bytes, slowest, largest, heap, defects } =
-    tally;
+  const {
+    targets,
+    reasons,
+    run,
+    loaded,
+    bytes,
+    slowest,
+    largest,
+    heap,
+    defects,
+  } = tally;
   const sorted = Object.entries(reasons).sort((a, b) => b[1] - a[1]);
   const rest = sorted.slice(SHOWN).reduce((sum, [, n]) => sum + n, 0);
   const mean = Math.round(bytes / Math.max(1, tried));
@@ -36,7 +45,7 @@ export function summary(
     ...Object.entries(targets).map(([name, { accepted, refused }]) =>
       `  ${name}: ${accepted} accepted, ${refused} refused`
     ),
-    `${deep} of those accepted were used as well`,
+    `${run} of those accepted computed a token, ${loaded} were loaded from files as well`,
     `slowest ${slowest.ms.toFixed(0)} ms (input ${slowest.index}), ` +
     `largest array ${largest} bytes, ` +
     `most heap and buffers of a worker ${Math.round(heap / 2 ** 20)} MiB`,

@@ -8,11 +8,16 @@ import type { Random } from "./random.ts";
 /** Files of one input by name; the first is the one that is opened. */
 export type Sample = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 
+/** What is done with what was accepted: nothing, one token, or that and a whole load. */
+export type Use = "read" | "run" | "load";
+
 /** A kind of file, how good ones are bent and what has to hold then. */
 export interface Target {
   readonly name: string;
   /** How many inputs of all are of this kind, in parts. */
   readonly weight: number;
+  /** Whether what is accepted can compute a token. */
+  readonly runs?: boolean;
   /** Good files, every one accepted. */
   seeds(): Promise<readonly Sample[]>;
   /** One of them bent. */
@@ -21,10 +26,8 @@ export interface Target {
    * Reads the files as the program does. Returns why they were refused, with
    * the error that the reader documents; undefined where they were accepted, and
    * what was read was held against the bytes. Anything thrown is a defect.
-   *
-   * @param deep Whether what was accepted is to be used as well.
    */
-  read(sample: Sample, deep: boolean): Promise<string | undefined>;
+  read(sample: Sample, use: Use): Promise<string | undefined>;
 }
 
 /** Accepted, but not what the file says; or refused in a bad way. */
