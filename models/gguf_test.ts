@@ -266,6 +266,18 @@ Deno.test("openGguf() refuses every truncation of a header", async () => {
   });
 });
 
+Deno.test("openGguf() escapes the name of a tensor that is cut short", async () => {
+  const named = [{ ...tensor, name: "t\x9b2J".repeat(9) }];
+  const whole = writeGguf({ tensors: named });
+  const end = 24 + 8 + new TextEncoder().encode(named[0]!.name).length;
+  await withFile(whole.subarray(0, end + 2), async (path) => {
+    await assert.rejects(
+      openGguf(path),
+      /cut short: "t\\u009b2J.*" needs 4 bytes/,
+    );
+  });
+});
+
 Deno.test("openGguf() names a path that is not there", async () => {
   await assert.rejects(
     openGguf("/no/such/model.gguf"),

@@ -28,6 +28,9 @@ export function wordsOf(spec: ModelSpec): string[] {
       ? ["norms before and after each half"]
       : [],
     ...spec.embeddingScale === 1 ? [] : ["scaled embeddings"],
+    ...some((l) => l.residualScale) || spec.logitScale !== undefined
+      ? ["scaled sums and logits"]
+      : [],
     ...spec.logitCap === undefined ? [] : [`logits capped at ${spec.logitCap}`],
     spec.output === spec.embedding
       ? "embedding and output are one matrix"
@@ -41,6 +44,7 @@ export function ropesOf(layers: readonly LayerSpec[]): string[] {
 }
 
 function ropeOf(rope: RopeSpec, headDim: number): string {
+  if (rope.dims === 0) return "nothing turns";
   const { base, divide, dims, factors, magnitude = 1, style } = rope;
   const pairs = style === "neighbours" ? "neighbours" : "halves";
   return [

@@ -4,6 +4,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { quote } from "./quote.ts";
 
 const FIRST_PIECE = 256 << 10;
 /** No header read so far comes near this; a hostile one stops here. */
@@ -50,14 +51,16 @@ export class HeaderSource {
     if (!(end <= this.size)) {
       throw new ModelError(
         this.path,
-        `the file is cut short: ${what} needs ${count} bytes at byte ${at}, ` +
+        `the file is cut short: ${
+          quote(what)
+        } needs ${count} bytes at byte ${at}, ` +
           `the file has ${this.size}; get it again`,
       );
     }
     if (end > MAX_HEADER) {
       throw new ModelError(
         this.path,
-        `the header is longer than ${MAX_HEADER} bytes, at ${what}; ` +
+        `the header is longer than ${MAX_HEADER} bytes, at ${quote(what)}; ` +
           `no model of a known kind needs that`,
       );
     }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ARCHITECTURES } from "../../models/arch/mod.ts";
 import { EDGES } from "./bytes.ts";
 import {
   type PlainEntry,
@@ -30,6 +31,9 @@ function anyEntry(r: Random, key: string): PlainEntry {
     if (kind === 8) {
       return r.pick([
         "",
+        "linear",
+        "longrope",
+        "none",
         "llama",
         "gpt2",
         "0",
@@ -109,6 +113,8 @@ const MODEL_KEYS = [
   ...["rope.scaling.type", "rope.scaling.factor", "rope.scale_linear"],
   ...["rope.scaling.original_context_length", "rope.scaling.attn_factor"],
   ...["expert_count", "expert_used_count", "expert_feed_forward_length"],
+  ...["rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"],
+  ...["embedding_scale", "residual_scale", "logit_scale"],
   ...[
     "attn_logit_softcapping",
     "final_logit_softcapping",
@@ -173,7 +179,21 @@ function bendStrings(e: PlainEntry, r: Random): void {
   e.raw = rawArray(8, bent);
 }
 
+/** Calls the model by the name of another architecture, its keys too. */
+function renameAll(g: PlainGguf, to: string): void {
+  const name = g.entries.find((e) => e.key === "general.architecture");
+  if (typeof name?.value !== "string") return;
+  const from = `${name.value}.`;
+  for (const e of g.entries) {
+    if (e.key.startsWith(from)) e.key = `${to}.${e.key.slice(from.length)}`;
+  }
+  name.value = to;
+  name.raw = rawValue(8, to);
+}
+
 const EDITS: readonly (readonly [weight: number, Edit])[] = [
+  // Another architecture.
+  [1, (g, r) => renameAll(g, r.pick([...ARCHITECTURES.keys()]))],
   // An entry of another name.
   [2, (g, r) => {
     const e = r.pick(g.entries);

@@ -22,7 +22,8 @@ export function checkSpec(spec: ModelSpec, file: GgufFile): void {
   for (const [name, n] of Object.entries(whole)) {
     claim(Number.isSafeInteger(n) && n >= 1, `${name} is ${n}`);
   }
-  const above = { normEps, embeddingScale, logitCap: spec.logitCap ?? 1 };
+  const { logitCap = 1, logitScale = 1 } = spec;
+  const above = { normEps, embeddingScale, logitCap, logitScale };
   for (const [name, n] of Object.entries(above)) positive(name, n);
   const prefix = spec.architecture;
   const said = (key: string): unknown => file.metadata[`${prefix}.${key}`];
@@ -78,7 +79,7 @@ function shapes(spec: ModelSpec, file: GgufFile): Shape {
 
 function checkLayer(layer: LayerSpec, hidden: number, tensor: Shape): void {
   const { qHeads, kvHeads, headDim, window, rope, tensors: t, experts } = layer;
-  for (const n of [qHeads, kvHeads, headDim, window ?? 1, rope.dims]) {
+  for (const n of [qHeads, kvHeads, headDim, window ?? 1]) {
     claim(Number.isSafeInteger(n) && n >= 1, `a size is ${n}`);
   }
   claim(qHeads % kvHeads === 0, `${qHeads} heads, ${kvHeads} of K and V`);
@@ -86,6 +87,8 @@ function checkLayer(layer: LayerSpec, hidden: number, tensor: Shape): void {
     rope.dims % 2 === 0 && rope.dims <= headDim,
     `${rope.dims} values turn`,
   );
+  claim(Number.isInteger(rope.dims) && rope.dims >= 0, `${rope.dims} turn`);
+  positive("residualScale", layer.residualScale ?? 1);
   positive("base", rope.base);
   positive("divide", rope.divide);
   positive("magnitude", rope.magnitude ?? 1);

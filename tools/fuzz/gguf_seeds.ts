@@ -32,7 +32,7 @@ export async function ggufSeeds(
       read.push(new Map([["model.gguf", bytes]]));
     }
   }
-  const times = Math.max(1, Math.ceil(2 * read.length / made.length));
+  const times = Math.max(1, Math.ceil(6 * read.length / made.length));
   return [...Array.from({ length: times }, () => made).flat(), ...read];
 }
 
@@ -83,7 +83,20 @@ function tinySeeds(): Sample[] {
     ["llama.attention.head_count", VALUE.ARRAY, VALUE.U32, [2, 2]],
     ["llama.attention.head_count_kv", VALUE.ARRAY, VALUE.I32, [1, 1]],
   ]);
+  const yarn = entries([
+    ["llama.rope.scaling.type", VALUE.STRING, "yarn"],
+    ["llama.rope.scaling.factor", VALUE.F32, 4],
+    ["llama.rope.scaling.original_context_length", VALUE.U32, 16],
+    ["llama.rope.scaling.attn_factor", VALUE.F32, 1],
+    ["llama.rope.scaling.yarn_beta_fast", VALUE.F32, 32],
+    ["llama.rope.scaling.yarn_beta_slow", VALUE.F32, 1],
+  ]);
   return [
+    tinyLlama(yarn),
+    tinyLlama({}, {
+      "rope_factors_long.weight": [8],
+      "rope_factors_short.weight": [8],
+    }),
     tinyLlama(),
     tinyChat(),
     tinyLlama({ ...changes, ...details }, shapes),
