@@ -104,7 +104,7 @@ function checkPart(
       BigInt(says.outputs) === outputs && BigInt(says.stack) === stack &&
       BigInt(says.offset) === from && BigInt(says.bytes) === length &&
       says.file === index && says.name === name;
-    claim(same, `${name} is read otherwise: ${Deno.inspect(says)}`);
+    claim(same, () => `${name} is read otherwise: ${Deno.inspect(says)}`);
   }
   taken.sort((a, b) => a[0] < b[0] ? -1 : 1);
   taken.forEach(([from, , name], i) =>
@@ -121,9 +121,10 @@ function checkMetadata(file: GgufFile, { entries }: PlainGguf): void {
       : Object.is(read, small(value));
     claim(
       same,
-      `${JSON.stringify(key)} of kind ${kind} is read as ${
-        Deno.inspect(read).slice(0, 200)
-      }`,
+      () =>
+        `${JSON.stringify(key)} of kind ${kind} is read as ${
+          Deno.inspect(read).slice(0, 200)
+        }`,
     );
   }
   const known = new Set(entries.map((e) => e.key));

@@ -23,6 +23,8 @@ export interface Order {
 
 /** An input that takes so long does not come to an end. */
 const PATIENCE_MS = 15_000;
+/** What stands for an input while a worker reads the good files, and how long it may. */
+const STARTING = -1, START_MS = 120_000;
 /** How often the watchdog looks. */
 const LOOK_MS = 250;
 
@@ -61,19 +63,19 @@ function watch(
   add: Add,
 ): Promise<number | undefined> {
   const shared = new Int32Array(new SharedArrayBuffer(8));
-  shared.set([first, count]);
+  shared.set([STARTING, count]);
   const worker = new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
   });
   const { promise, resolve } = Promise.withResolvers<number | undefined>();
-  let since = performance.now(), seen = -1;
+  let since = performance.now(), seen = STARTING;
   const end = (stuck: number | undefined): void => {
     clearInterval(timer);
     worker.terminate();
     resolve(stuck);
   };
   const die = (what: string): void => {
-    const index = Atomics.load(shared, 0);
+    const index = Math.max(first, Atomics.load(shared, 0));
     const tally = emptyTally();
     tally.defects.push({ index, target: "worker", what });
     add(1, tally);
@@ -83,7 +85,9 @@ function watch(
     const index = Atomics.load(shared, 0), now = performance.now();
     if (signal?.aborted) Atomics.store(shared, 1, 0);
     if (index !== seen) [seen, since] = [index, now];
-    else if (now - since > patience) die(`no end after ${patience} ms`);
+    else if (now - since > (index === STARTING ? START_MS : patience)) {
+      die(`no end after ${patience} ms`);
+    }
   }, LOOK_MS);
   worker.onmessage = ({ data }) => {
     add(data.tried, data.tally);

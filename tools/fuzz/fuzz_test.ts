@@ -54,8 +54,7 @@ for (
       targets: [name],
       workers: 2,
       // One endless input of two workers is enough to wait for.
-      count: name === "endless" ? 40 : 1000,
-      patience: 3000,
+      ...name === "endless" ? { count: 40, patience: 3000 } : { count: 1000 },
     });
     assert.ok(tally.defects.length > 0);
     for (const { what } of tally.defects) assert.match(what, says);

@@ -97,7 +97,7 @@ async function read(
 /** One file. */
 export const gguf: Target = {
   name: "gguf",
-  weight: 8,
+  weight: 6,
   runs: true,
   seeds: () => ggufSeeds(new Set(ARCHITECTURES.keys())),
   mutate: mutateGguf,

@@ -36,8 +36,11 @@ export class Finding extends Error {
 }
 
 /** Throws a {@linkcode Finding} unless `holds`. */
-export function claim(holds: boolean, says: string): asserts holds {
-  if (!holds) throw new Finding(says);
+export function claim(
+  holds: boolean,
+  says: string | (() => string),
+): asserts holds {
+  if (!holds) throw new Finding(typeof says === "string" ? says : says());
 }
 
 /** Longest message that is still one to read. */

@@ -14,7 +14,7 @@ import { emptyTally, tryInput } from "./trial.ts";
 export interface Job {
   readonly seed: number;
   readonly targets: readonly string[];
-  /** [0] is the input that is being tried, [1] the one to stop before. */
+  /** [0] is the input that is being tried, -1 before the first, [1] the one to stop before. */
   readonly shared: Int32Array;
   /** It tries `first`, `first + step`, … */
   readonly first: number;

@@ -990,6 +990,27 @@ export const MUTANTS: readonly Mutant[] = [
     tests: FUZZ,
   },
   {
+    name: "inspect: working memory takes nothing",
+    file: "cli/inspection/fit.ts",
+    find: "if (weights + working + sizes.leastKv <= limit) {",
+    replace: "if (weights + sizes.leastKv <= limit) {",
+    tests: ["cli/inspect_test.ts"],
+  },
+  {
+    name: "inspect: every expert computes every token",
+    file: "cli/inspection/types.ts",
+    find: "experts.used / experts.count",
+    replace: "experts.count / experts.count",
+    tests: ["cli/inspect_test.ts"],
+  },
+  {
+    name: "inspect: bytes of what is not read count up to the end of the file",
+    file: "models/gguf/tensors.ts",
+    find: "const next = starts.find((start) => start > from) ?? end;",
+    replace: "const next = end;",
+    tests: ["cli/inspect_test.ts"],
+  },
+  {
     name: "fuzz: a session's text may be longer than the file",
     file: "engine/session_format.ts",
     find: "if (at > size || length > MOST_TEXT || positions > count) {",
