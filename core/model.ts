@@ -114,6 +114,12 @@ export interface ExpertsSpec {
   readonly normalised: boolean;
   /** The experts, all of one width and each with its own matrices. */
   readonly each: readonly MlpSpec[];
+  /** One more, which every row takes, weighed by a sigmoid of a score of its own. */
+  readonly shared?: {
+    readonly mlp: MlpSpec;
+    /** What gives the score: a matrix of one output. */
+    readonly gate: string;
+  };
 }
 
 /** One layer of the transformer. */
@@ -176,18 +182,34 @@ export interface ModelSpec {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 
+/** All experts of a layer, the shared one last. */
+export function allExperts(
+  { each, shared }: ExpertsSpec,
+): readonly MlpSpec[] {
+  return shared === undefined ? each : [...each, shared.mlp];
+}
+
 /** Every MLP of a layer. */
 export function mlpsOf({ mlp, experts }: LayerSpec): readonly MlpSpec[] {
-  return [...mlp === undefined ? [] : [mlp], ...experts?.each ?? []];
+  return [
+    ...mlp === undefined ? [] : [mlp],
+    ...experts === undefined ? [] : allExperts(experts),
+  ];
+}
+
+/** Names of what gives experts their scores; a vector among them is a matrix of one output. */
+export function routersOf({ experts }: LayerSpec): readonly string[] {
+  const { router, shared } = experts ?? {};
+  return [router, shared?.gate].filter((name) => name !== undefined);
 }
 
 /** Names of the tensors that a layer reads, in the order it reads them. */
 export function tensorsOf(layer: LayerSpec): readonly string[] {
-  const { tensors: t, rope: { factors }, experts } = layer;
+  const { tensors: t, rope: { factors } } = layer;
   const names = [
     ...[t.attnNorm, t.q, t.k, t.v, t.qBias, t.kBias, t.vBias, t.qNorm, t.kNorm],
     ...[typeof factors === "string" ? factors : undefined],
-    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, experts?.router],
+    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, ...routersOf(layer)],
     ...mlpsOf(layer).flatMap((m) => [m.gate, m.up, m.down]),
     t.postFfnNorm,
   ];

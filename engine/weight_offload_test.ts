@@ -31,6 +31,8 @@ const names = [
   "llama-gqa-q4_k_m",
   "llama-gqa-q8_0",
   "llama3-rope",
+  "mixtral-moe",
+  "mixtral-moe-q4_0",
 ].filter((name) => tinyModels().includes(name));
 const ignore = names.length === 0;
 const why = ignore ? " (ignored: no fixtures beside the repository)" : "";

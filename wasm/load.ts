@@ -117,7 +117,7 @@ export function placeWeights(
       const at = layers[k]!;
       matrices.set(name, { tensor, layout, panels, w: slot(k) + at.bytes });
       const chunk = from === "disk" ? STREAM_CHUNK : CHUNK;
-      at.tasks.push(...tasksOf(weight, at.bytes, chunk, exact));
+      at.tasks.push(...tasksOf(weight, at.bytes, chunk));
       at.bytes += weight.bytes;
       continue;
     }
@@ -126,7 +126,7 @@ export function placeWeights(
     const w = span.offset;
     if (vector) vectors.set(name, w);
     else matrices.set(name, { tensor, layout, panels, w });
-    tasks.push(...tasksOf(weight, w, CHUNK, exact));
+    tasks.push(...tasksOf(weight, w, CHUNK));
   }
   // In the order of the file, so that what drives and systems read ahead is of use.
   for (const { tasks } of layers) {
@@ -141,7 +141,7 @@ export function placeWeights(
     vectors,
     tasks,
     bytes,
-    decoding: decodingOf(list, exact),
+    decoding: decodingOf(list),
     ring: streamed.length === 0
       ? undefined
       : { from, base: slots, slotBytes, depth, layers, hosts },
@@ -151,10 +151,9 @@ export function placeWeights(
 /** See `Weights.decoding`. */
 function decodingOf(
   list: readonly Weight[],
-  exact: boolean,
 ): readonly [number, number] {
   let lanes = 0, rows = 0;
-  for (const { tensor, vector } of list) {
+  for (const { tensor, vector, exact } of list) {
     if (!vector && !exact) continue;
     const { layout } = KERNELS[tensor.type];
     lanes = Math.max(lanes, lines(panelBytes(layout, tensor.inputs)));
@@ -165,10 +164,9 @@ function decodingOf(
 
 /** Runs of rows of about `chunk` bytes; the first goes to `w`. */
 function tasksOf(
-  { tensor, vector, panelBytes }: Weight,
+  { tensor, vector, exact, panelBytes }: Weight,
   w: number,
   chunk: number,
-  exact: boolean,
 ): LoadTask[] {
   const { id, values, bytes, layout } = KERNELS[tensor.type];
   const rowBytes = tensor.inputs / values * bytes;
@@ -188,7 +186,9 @@ function tasksOf(
       kind: layout.kind,
       form: vector ? "plain" : exact ? "f32" : "lanes",
       w: w + row / PANEL * panelBytes,
-      packed: vector ? rows * tensor.inputs * 4 : rows / PANEL * panelBytes,
+      packed: vector
+        ? rows * tensor.inputs * 4
+        : Math.ceil(rows / PANEL) * panelBytes,
     });
   }
   return tasks;

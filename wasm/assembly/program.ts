@@ -16,6 +16,14 @@ import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
 import { Boundary, boundaryRows, Leap } from "./boundary";
 import { Release, releaseLayer, Wait, waitLayer } from "./ring";
+import {
+  allotSlots,
+  combineRows,
+  Each,
+  EXPERT_RECORDS,
+  Experts,
+  routeRows,
+} from "./experts";
 
 // @ts-ignore: decorator
 @inline const RECORD: usize = 128;
@@ -62,7 +70,19 @@ import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 // @ts-ignore: decorator
 @inline const BOUNDARY = 15;
 // @ts-ignore: decorator
-@inline const PRODUCT = 16;
+@inline const ROUTE = 24;
+// @ts-ignore: decorator
+@inline const ALLOT = 25;
+/** Runs GATED and what belongs to it, of each listed expert. */
+// @ts-ignore: decorator
+@inline const GATED_EACH = 26;
+/** Runs the down product of each listed expert. */
+// @ts-ignore: decorator
+@inline const DOWN_EACH = 27;
+// @ts-ignore: decorator
+@inline const COMBINE = 28;
+// @ts-ignore: decorator
+@inline const PRODUCT = 32;
 
 /**
  * The unit at which ticket `k` begins. Outputs are handed out in units of 32, first
@@ -118,6 +138,16 @@ function share(p: usize, gated: bool, mode: i32, threads: i32): void {
   }
 }
 
+/** Runs the gated pair, or the down product, of every expert that has rows. */
+function shareEach(a: Each, gated: bool, mode: i32, threads: i32): void {
+  const listed = load<i32>(a.listed);
+  for (let i = 0; i < listed; i++) {
+    const e = <usize> load<i32>(a.list + (<usize> i << 2));
+    const p = a.records + e * (RECORD * EXPERT_RECORDS);
+    share(gated ? p : p + RECORD * 4, gated, mode, threads);
+  }
+}
+
 /** Runs the records from `p` to the first END; `scratch` is this worker's own. */
 export function run(
   p: usize,
@@ -150,6 +180,16 @@ export function run(
       if (to == 0) continue;
       p = to - RECORD;
       continue;
+    } else if (kind == ALLOT) {
+      if (thread == 0) {
+        allotSlots(changetype<Experts>(p), RECORD, PRODUCT + layout.BF16);
+      }
+    } else if (kind == GATED_EACH || kind == DOWN_EACH) {
+      const a = changetype<Each>(p);
+      shareEach(a, kind == GATED_EACH, mode, threads);
+      if (load<i32>(p, 4) & BARRIER) barrier(sync, threads);
+      p += a.skip;
+      continue;
     } else if (kind == BOUNDARY) {
       boundaryRows(changetype<Boundary>(p), thread, threads);
     } else if (kind == TOP) {
@@ -181,6 +221,12 @@ export function run(
         case TOP_MERGE:
           topMerge(changetype<Top>(p), threads, from, to);
           break;
+        case ROUTE:
+          routeRows(changetype<Experts>(p), from, to);
+          break;
+        case COMBINE:
+          combineRows(changetype<Experts>(p), from, to);
+          break;
       }
     }
     if (load<i32>(p, 4) & BARRIER) barrier(sync, threads);
@@ -193,6 +239,8 @@ function rowsOf(p: usize, kind: i32): usize {
     case ANGLES: return changetype<Angles>(p).rows;
     case TURN: return changetype<Turn>(p).rows;
     case TOP_MERGE: return changetype<Top>(p).rows;
+    case ROUTE:
+    case COMBINE: return changetype<Experts>(p).rows;
     default: return changetype<Row>(p).rows;
   }
 }
