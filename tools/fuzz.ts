@@ -97,7 +97,7 @@ async function main(args: readonly string[]): Promise<boolean> {
     }`,
   );
   const start = performance.now();
-  let told = start;
+  let told = start, shown = 0;
   const { tried, tally } = await fuzz({
     seed,
     targets: targets.map((t) => t.name),
@@ -107,6 +107,10 @@ async function main(args: readonly string[]): Promise<boolean> {
       ? {}
       : { signal: AbortSignal.timeout(seconds * 1000) },
     onProgress: (tried, { defects }) => {
+      for (; shown < Math.min(SAVED, defects.length); shown++) {
+        const { index, target, what } = defects[shown]!;
+        console.log(`input ${index}, "${target}": ${what}`);
+      }
       const now = performance.now();
       if (now - told < TELL_MS) return;
       told = now;

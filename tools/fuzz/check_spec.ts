@@ -125,6 +125,7 @@ function checkLayer(layer: LayerSpec, hidden: number, tensor: Shape): void {
     tensor(down, ffn, hidden);
   }
   if (experts === undefined) return;
+  if (experts.shared !== undefined) tensor(experts.shared.gate, hidden, 1);
   tensor(experts.router, hidden, experts.each.length);
   claim(
     experts.used >= 1 && experts.used <= experts.each.length,

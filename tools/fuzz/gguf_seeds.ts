@@ -91,7 +91,20 @@ function tinySeeds(): Sample[] {
     ["llama.rope.scaling.yarn_beta_fast", VALUE.F32, 32],
     ["llama.rope.scaling.yarn_beta_slow", VALUE.F32, 1],
   ]);
+  const experts = entries([
+    ["llama.expert_count", VALUE.U32, 4],
+    ["llama.expert_used_count", VALUE.U32, 2],
+  ]);
   return [
+    tinyLlama(experts, {
+      "blk.0.ffn_gate.weight": undefined,
+      "blk.0.ffn_up.weight": undefined,
+      "blk.0.ffn_down.weight": undefined,
+      "blk.0.ffn_gate_inp.weight": [32, 4],
+      "blk.0.ffn_gate_exps.weight": [32, 32, 4],
+      "blk.0.ffn_up_exps.weight": [32, 32, 4],
+      "blk.0.ffn_down_exps.weight": [32, 32, 4],
+    }),
     tinyLlama(yarn),
     tinyLlama({}, {
       "rope_factors_long.weight": [8],
