@@ -67,11 +67,11 @@ Deno.test("inspect lists weights of types that are not read, with their bytes", 
   const { entries = [], tensors = [] } = tinyLlama();
   const bytes = new Uint8Array(1024);
   const odd = tensors.map((t) =>
-    t.name === "blk.0.attn_q.weight" ? { ...t, type: 17, bytes } : t
+    t.name === "blk.0.attn_q.weight" ? { ...t, type: 24, bytes } : t
   );
   const { status, said } = await inspectedFile({ entries, tensors: odd });
   assert.equal(status, 1);
-  const type = said.types.find((t) => t.type === "IQ2_XS (17)")!;
+  const type = said.types.find((t) => t.type === "I8 (24)")!;
   assert.deepEqual(
     [type.tensors, type.parameters, type.bytes, type.memory],
     [1, 1024, 1024, null],
@@ -82,12 +82,22 @@ Deno.test("inspect lists weights of types that are not read, with their bytes", 
   ]);
   assert.match(
     said.fit.says,
-    /"blk\.0\.attn_q\.weight" has type IQ2_XS \(17\)/,
+    /"blk\.0\.attn_q\.weight" has type I8 \(24\)/,
   );
   await withFile(
     { entries, tensors: odd },
     async (path) => await assert.rejects(openGguf(path), ModelError),
   );
+});
+
+Deno.test("inspect shows what weights are rounded to on request", async () => {
+  const args = ["inspect", "MODEL", "--json", "--quantize", "q8_0"];
+  const { host } = await quire(args);
+  const { types, fit } = JSON.parse(host.stdout) as Inspection;
+  assert.deepEqual(types[0]!.memory, { bits: 8.5, note: "rounded to Q8_0" });
+  const plain = await quire(["inspect", "MODEL", "--json"]);
+  const whole = JSON.parse(plain.host.stdout) as Inspection;
+  assert.ok(fit.bytes!.weights < whole.fit.bytes!.weights / 2);
 });
 
 Deno.test("inspect draws windows, a sign for each layer", async () => {

@@ -12,6 +12,7 @@ import { contextOf } from "../engine/context.ts";
 import { pluginsFor } from "../engine/plugins.ts";
 import type { LoadOptions } from "../mod.ts";
 import { modelSpec } from "../models/arch/mod.ts";
+import { quantisedSpec } from "../models/quantise_at_load.ts";
 import type { GgufFile } from "../models/gguf.ts";
 
 const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
@@ -22,11 +23,12 @@ const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
  */
 export async function sizesOnly(
   file: GgufFile,
-  spec: ModelSpec,
+  trained: ModelSpec,
   options: LoadOptions,
 ): Promise<WeightSizes | undefined> {
   if (options.backend === "reference") return undefined;
-  const context = contextOf(spec, options);
+  const context = contextOf(trained, options);
+  const spec = quantisedSpec(modelSpec(file, context), options.quantize);
   const { weights } = await offerBackend(file, spec, context, options);
   // Placements are asked for sizes only; whether they find room is another question.
   const plugins = options.plugins?.filter((p) => p.name !== "weight-offload");
@@ -44,7 +46,7 @@ export async function planOnly(
   options: LoadOptions,
 ): Promise<CachePlan> {
   const context = contextOf(trained, options);
-  const spec = modelSpec(file, context);
+  const spec = quantisedSpec(modelSpec(file, context), options.quantize);
   const { formats, weights } = options.backend === "reference"
     ? referenceOffer(spec)
     : await offerBackend(file, spec, context, options);

@@ -22,7 +22,22 @@ export type WeightType =
   | "Q4_K"
   | "Q5_K"
   | "Q6_K"
-  | "IQ4_NL";
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "MXFP4"
+  | "NVFP4"
+  | "TQ1_0"
+  | "TQ2_0"
+  | "IQ3_S"
+  | "IQ3_XXS"
+  | "IQ2_S"
+  | "IQ2_XS"
+  | "IQ2_XXS"
+  | "IQ1_M"
+  | "IQ1_S";
+
+/** Formats that weights can be rounded to when they are read. */
+export type RoundedType = "Q8_0" | "Q4_0";
 
 /** A matrix (or, with `outputs` 1, a vector) stored row by row in a file. */
 export interface TensorInfo {
@@ -44,6 +59,8 @@ export interface TensorInfo {
   readonly bytes: number;
   /** Added to every value of a vector as it is read; default 0. */
   readonly plus?: number;
+  /** What its values are rounded to as they are read; default: they stay as they are. */
+  readonly as?: RoundedType;
 }
 
 /** How a layer turns queries and keys by their position. */

@@ -153,13 +153,13 @@ function joinTensors(parts: readonly GgufPart[]): Map<string, TensorInfo> {
       tensors.set(tensor.name, tensor);
     }
   }
-  const { path, metadata } = parts[0]!;
   const count = tensors.size + parts.flatMap((part) => part.unread).length;
-  const wanted = metadata["split.tensors.count"] ?? count;
-  if (wanted !== count) {
+  for (const { path, metadata } of parts) {
+    const says = metadata["split.tensors.count"] ?? count;
+    if (says === count) continue;
     throw new ModelError(
       path,
-      `"split.tensors.count" is ${show(wanted)}, the parts hold ${count}`,
+      `"split.tensors.count" is ${show(says)}, the parts hold ${count}`,
     );
   }
   return tensors;

@@ -10,6 +10,7 @@ import { modelSpec } from "../../models/arch/mod.ts";
 import { catalog } from "../../models/catalog.ts";
 import { TENSOR_TYPES } from "../../models/tensor_types.ts";
 import type { GgufFile } from "../../models/gguf.ts";
+import { quantisedSpec } from "../../models/quantise_at_load.ts";
 import { createTokenizer } from "../../models/tokenizer.ts";
 import type { LoadOptions } from "../../mod.ts";
 import { planOnly } from "../plan_only.ts";
@@ -92,7 +93,7 @@ export async function inspectFile(
   { load = {}, machine }: InspectOptions = {},
 ): Promise<Inspection> {
   const claims = claimsOf(file);
-  const spec = specOf(file);
+  const spec = specOf(file, load);
   const common = {
     model,
     path: file.path,
@@ -101,7 +102,11 @@ export async function inspectFile(
     name: claims.name,
     architecture: claims.architecture,
     licence: claims.licence ?? catalog.get(model)?.licence ?? null,
-    types: typesOf(file, load.precision === "exact"),
+    types: typesOf(
+      file,
+      load.precision === "exact",
+      spec instanceof ModelError ? undefined : spec.tensors,
+    ),
     vocabulary: claims.vocabulary,
     tokenizer: claims.tokenizer,
     chatTemplate: claims.template === null
@@ -138,7 +143,10 @@ export async function inspectFile(
 }
 
 /** The model, or why it is none that can be run. */
-function specOf(file: GgufFile): ModelSpec | ModelError {
+function specOf(
+  file: GgufFile,
+  { quantize }: LoadOptions,
+): ModelSpec | ModelError {
   const { unread = [], path } = file;
   if (unread.length > 0) {
     const [{ name, type }] = unread as [typeof unread[number]];
@@ -149,7 +157,7 @@ function specOf(file: GgufFile): ModelSpec | ModelError {
     );
   }
   try {
-    const spec = modelSpec(file);
+    const spec = quantisedSpec(modelSpec(file), quantize);
     createTokenizer(file);
     return spec;
   } catch (error) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TensorInfo, WeightType } from "../../core/model.ts";
+import type { TensorInfo } from "../../core/model.ts";
 import type { GgufFile } from "../../models/gguf.ts";
 import { KERNELS, layoutOf } from "../../wasm/kernels.ts";
 
@@ -25,8 +25,12 @@ export interface TypeShare {
   } | null;
 }
 
-/** Every format of a file, largest share first. */
-export function typesOf(file: GgufFile, exact: boolean): TypeShare[] {
+/** Every format of a file, largest share first. `model`: its tensors as they are used. */
+export function typesOf(
+  file: GgufFile,
+  exact: boolean,
+  model: ReadonlyMap<string, TensorInfo> = file.tensors,
+): TypeShare[] {
   interface Sum {
     tensors: number;
     parameters: number;
@@ -44,16 +48,24 @@ export function typesOf(file: GgufFile, exact: boolean): TypeShare[] {
     sum.tensors++;
     sum.parameters += parameters;
     sum.bytes += bytes;
+    // Only matrices are rounded on request.
+    if (of?.as !== undefined) sum.of = of;
     sums.set(type, sum);
   };
+  // Of fused ones and of experts there are views, "NAME[…]".
+  const rounded = new Map(
+    [...model.values()].filter((t) => t.as !== undefined)
+      .map((t) => [t.name.replace(/\[[\d:]+\]$/, ""), t]),
+  );
   for (const t of file.tensors.values()) {
-    add(t.type, t.inputs * t.outputs * t.stack, t.bytes, t);
+    const of = rounded.get(t.name) ?? t;
+    add(t.type, t.inputs * t.outputs * t.stack, t.bytes, of);
   }
   for (const t of file.unread ?? []) add(t.type, t.values, t.bytes);
   return [...sums].map(([type, { of, ...sum }]) => ({
     type,
     ...sum,
-    bits: rounded(8 * sum.bytes / sum.parameters),
+    bits: shortly(8 * sum.bytes / sum.parameters),
     memory: of === undefined ? null : inMemory(of, exact),
   })).sort((a, b) => b.bytes - a.bytes);
 }
@@ -61,16 +73,16 @@ export function typesOf(file: GgufFile, exact: boolean): TypeShare[] {
 function inMemory(of: TensorInfo, exact: boolean): TypeShare["memory"] {
   const { bytes, inputs } = layoutOf(of, exact);
   // A panel is eight outputs, so its bytes are the bits of one.
-  const bits = rounded(bytes / inputs), note = noteOf(of.type, exact);
+  const bits = shortly(bytes / inputs), note = noteOf(of, exact);
   return { bits, note };
 }
 
-function noteOf(type: WeightType, exact: boolean): string | null {
-  if (exact && type !== "F32") return "as f32, for --precision exact";
-  return exact ? null : KERNELS[type].note ?? null;
+function noteOf({ type, as }: TensorInfo, exact: boolean): string | null {
+  if (exact) return type === "F32" ? null : "as f32, for --precision exact";
+  return as === undefined ? KERNELS[type].note ?? null : `rounded to ${as}`;
 }
 
-function rounded(bits: number): number {
+function shortly(bits: number): number {
   return Math.round(bits * 1000) / 1000;
 }
 

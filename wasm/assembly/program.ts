@@ -5,6 +5,7 @@
 import { Product } from "./product";
 import * as quants from "./quants";
 import * as kquants from "./kquants";
+import * as books from "./books";
 import * as floats from "./floats";
 import * as layout from "./kinds";
 import { gateRows, mergeRows, normRows, Row } from "./rows";
@@ -112,6 +113,15 @@ function product(a: Product, mode: i32, from: i32, to: i32): void {
     case layout.Q2K: return kquants.q2k(mode, a, from, to);
     case layout.Q3K: return kquants.q3k(mode, a, from, to);
     case layout.Q6K: return kquants.q6k(mode, a, from, to);
+    case layout.NL: return books.nl(mode, a, from, to);
+    case layout.NLF:
+    case layout.BOOK3:
+    case layout.BOOK2:
+      return books.wide(mode, a.kind - PRODUCT, a, from, to);
+    case layout.E2M1:
+    case layout.BOOK3S:
+    case layout.BOOK1:
+      return books.small(mode, a.kind - PRODUCT, a, from, to);
   }
 }
 
