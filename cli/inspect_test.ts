@@ -100,6 +100,25 @@ Deno.test("inspect shows what weights are rounded to on request", async () => {
   assert.ok(fit.bytes!.weights < whole.fit.bytes!.weights / 2);
 });
 
+Deno.test("inspect counts the parameters that compute one token", async () => {
+  const four = tinyLlama({
+    c: ["llama.expert_count", VALUE.U32, 4],
+    u: ["llama.expert_used_count", VALUE.U32, 1],
+  }, {
+    "blk.0.ffn_gate.weight": undefined,
+    "blk.0.ffn_up.weight": undefined,
+    "blk.0.ffn_down.weight": undefined,
+    "blk.0.ffn_gate_inp.weight": [32, 4],
+    "blk.0.ffn_gate_exps.weight": [32, 32, 4],
+    "blk.0.ffn_up_exps.weight": [32, 32, 4],
+    "blk.0.ffn_down_exps.weight": [32, 32, 4],
+  });
+  const { said } = await inspectedFile(four);
+  assert.deepEqual(said.experts, { count: 4, used: 1 });
+  // Three of four experts, of three matrices each, rest.
+  assert.equal(said.parameters - said.activeParameters, 3 * 3 * 32 * 32);
+});
+
 Deno.test("inspect draws windows, a sign for each layer", async () => {
   const { changes, shapes } = deeper(3, 64);
   const key = "llama.attention.sliding_window";
