@@ -994,6 +994,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: FUZZ,
   },
   {
+    name: "fuzz: a head may have any number of values",
+    file: "models/arch/mod.ts",
+    find: "if (headDim > MAX_HEAD) {",
+    replace: "if (headDim > 2 ** 53) {",
+    tests: ["models/arch/mod_test.ts"],
+  },
+  {
     name: "inspect: working memory takes nothing",
     file: "cli/inspection/fit.ts",
     find: "if (weights + working + sizes.leastKv <= limit) {",
