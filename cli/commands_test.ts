@@ -118,7 +118,11 @@ Deno.test("pull --json prints the path", async () => {
 Deno.test("inspect --json says what the model is", async () => {
   const { status, host } = await quire(["inspect", "MODEL", "--json"]);
   assert.equal(status, 0);
-  const { path, bytes, plan, types, ...said } = JSON.parse(host.stdout);
+  const { path, bytes, plan, types, kv, fit, ...said } = JSON.parse(
+    host.stdout,
+  );
+  assert.equal(kv.length, 6);
+  assert.equal(fit.runs, true);
   assert.equal(said.model, path);
   assert.ok(bytes > 50_000);
   assert.match(plan, /^cache plan .* on backend "wasm"/);
@@ -127,22 +131,34 @@ Deno.test("inspect --json says what the model is", async () => {
     tensors: 11,
     parameters: said.parameters,
     bytes: said.parameters * 4,
+    bits: 32,
+    memory: { bits: 32, note: null },
   }]);
   delete said.model;
   assert.deepEqual(said, {
+    files: 1,
     name: null,
     architecture: "llama",
+    words: [
+      "2 heads share one K and V (MQA)",
+      "MLP of 32 gated by SiLU",
+      "embedding and output are one matrix",
+    ],
     licence: "mit",
     parameters: 14496,
+    activeParameters: 14496,
     context: 256,
     vocabulary: 258,
     hidden: 32,
     layers: 1,
     attention: [{ layers: 1, heads: 2, kvHeads: 1, headDim: 16, window: null }],
+    windows: null,
+    rope: ["base 10000, neighbours turn, no scaling"],
+    experts: null,
     // K and V of one head of 16 values in two bytes.
     kvBytesPerToken: 64,
     tokenizer: "gpt2 (gpt-2)",
-    chatTemplate: true,
+    chatTemplate: { characters: 117, system: "yes", tools: "no" },
   });
 });
 
@@ -159,7 +175,11 @@ Deno.test("inspect prints the same for people, without a chat template", async (
   const { host } = await quire(["inspect", "MODEL"], { template: false });
   assert.match(host.stdout, /^architecture +llama$/m);
   assert.match(host.stdout, /^chat template +no$/m);
-  assert.match(host.stdout, /^F32 +11 +14\.5 K +56\.6 KiB$/m);
+  assert.match(
+    host.stdout,
+    /^F32 +11 +14\.5 K +56\.6 KiB +32\.00 +32\.00$/m,
+  );
+  assert.match(host.stdout, /^runs here +yes: /m);
 });
 
 Deno.test("bench --json prints figures by name", async () => {

@@ -33,6 +33,8 @@ export interface Host {
   exit(status: number): void;
   /** Milliseconds since some moment. */
   now(): number;
+  /** Bytes of memory that are free; undefined where nobody may ask. */
+  freeMemory(): number | undefined;
 }
 
 /** Thrown for a command line that cannot be understood; exit status 2. */

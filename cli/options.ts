@@ -171,6 +171,14 @@ export const MODEL: Option = option(
   { short: "m", value: "MODEL" },
 );
 
+/** Option of `inspect`. */
+export const TEMPLATE: Option = option(
+  "cli",
+  "flag",
+  "template",
+  "print the chat template and nothing else",
+);
+
 /** Option of `chat`. */
 export const SYSTEM: Option = option(
   "cli",
@@ -222,6 +230,8 @@ export interface CliOptions {
   /** Name or path of a session. */
   readonly session?: string | undefined;
   readonly replay?: boolean;
+  /** Whether only the chat template is wanted. */
+  readonly template?: boolean;
 }
 
 /**
@@ -277,6 +287,7 @@ export function readOptions(
     system: cli.system as string | undefined,
     ...(cli.session === undefined ? {} : { session: cli.session as string }),
     ...(cli.replay === undefined ? {} : { replay: true }),
+    ...(cli.template === undefined ? {} : { template: true }),
   };
 }
 

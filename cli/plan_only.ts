@@ -6,6 +6,7 @@
 import { createReference, referenceBytes } from "../core/reference/backend.ts";
 import { modelShape, type ModelSpec } from "../core/model.ts";
 import { type CachePlan, compilePlan } from "../core/plan.ts";
+import type { WeightSizes } from "../core/weight_plan.ts";
 import { type BackendOffer, offerBackend } from "../engine/backends.ts";
 import { contextOf } from "../engine/context.ts";
 import { pluginsFor } from "../engine/plugins.ts";
@@ -15,6 +16,28 @@ import type { ModelFile } from "../models/model_file.ts";
 import { quantisedSpec } from "../models/quantise_at_load.ts";
 
 const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
+
+/**
+ * What weights, working memory and K/V would take; undefined for a backend that
+ * cannot say.
+ */
+export async function sizesOnly(
+  file: ModelFile,
+  trained: ModelSpec,
+  options: LoadOptions,
+): Promise<WeightSizes | undefined> {
+  if (options.backend === "reference") return undefined;
+  const context = contextOf(trained, options);
+  const spec = quantisedSpec(modelSpec(file, context), options.quantize);
+  const { weights } = await offerBackend(file, spec, context, options);
+  // Placements are asked for sizes only; whether they find room is another question.
+  const plugins = options.plugins?.filter((p) => p.name !== "weight-offload");
+  const { groups, restore } = await planOnly(file, spec, {
+    ...options,
+    ...(plugins === undefined ? {} : { plugins }),
+  });
+  return weights?.(groups, restore?.boundaries.length ?? 0);
+}
 
 /** The plan that `load()` would make of the same options. */
 export async function planOnly(

@@ -48,7 +48,17 @@ export function terminal(): Host {
     },
     exit: (status) => Deno.exit(status),
     now: () => performance.now(),
+    freeMemory,
   };
+}
+
+/** Without the permission nothing is asked for: it is a detail. */
+function freeMemory(): number | undefined {
+  const permission = { name: "sys", kind: "systemMemoryInfo" } as const;
+  if (Deno.permissions.querySync(permission).state !== "granted") {
+    return undefined;
+  }
+  return Deno.systemMemoryInfo().available;
 }
 
 /** Milliseconds in which signals are echoes of the first. */

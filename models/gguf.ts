@@ -7,8 +7,22 @@ import { ModelError } from "../core/errors.ts";
 import type { TensorInfo } from "../core/model.ts";
 import { fingerprintOf } from "./evidence.ts";
 import { type GgufPart, readPart } from "./gguf/part.ts";
-import { quote } from "./gguf/walk.ts";
+import type { OpenFile } from "./gguf/source.ts";
+import { quote, show } from "./gguf/quote.ts";
 import type { ModelFile, ModelVocabulary } from "./model_file.ts";
+
+/** How a model is opened. */
+export interface OpenOptions {
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Where the bytes of its files come from; default: the file system. */
+  readonly open?: OpenFile | undefined;
+  /**
+   * Lists tensors of types that are not read in `unread` instead of refusing the
+   * file, which then cannot be run. Default false.
+   */
+  readonly listUnread?: boolean | undefined;
+}
 
 /** An opened GGUF model. */
 export interface GgufFile extends ModelFile {
@@ -31,12 +45,12 @@ const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
  */
 export async function openGguf(
   path: string,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  options: OpenOptions = {},
 ): Promise<GgufFile> {
   const paths = partPaths(path);
   const parts: GgufPart[] = [];
   for (const [i, part] of paths.entries()) {
-    parts.push(await readPart(part, i, signal));
+    parts.push(await readPart(part, i, options));
     checkSplit(parts[i]!, i, paths.length);
   }
   const first = parts[0]!;
@@ -48,6 +62,7 @@ export async function openGguf(
     metadata: first.metadata,
     vocabulary: vocabularyOf(first),
     tensors: joinTensors(parts),
+    unread: parts.flatMap((part) => part.unread),
     fingerprint: await fingerprintOf(
       parts.map((part) => part.bytes),
       parts.flatMap((part) => part.evidence),
@@ -74,8 +89,14 @@ function partPaths(path: string): string[] {
 
 /** A part says itself which one it is, from 0, and how many there are. */
 function checkSplit(part: GgufPart, index: number, count: number): void {
-  const has = (key: string, absent: number) =>
-    (part.metadata[key] ?? absent) as number;
+  const has = (key: string, absent: number): number => {
+    const value = part.metadata[key] ?? absent;
+    if (typeof value === "number" && Number.isInteger(value)) return value;
+    throw new ModelError(
+      part.path,
+      `"${key}" is ${show(value)}, wanted a whole number`,
+    );
+  };
   const saysCount = has("split.count", 1), saysNo = has("split.no", 0);
   if (Math.max(1, saysCount) !== count) {
     throw new ModelError(
@@ -107,12 +128,13 @@ function joinTensors(parts: readonly GgufPart[]): Map<string, TensorInfo> {
       tensors.set(tensor.name, tensor);
     }
   }
-  const { path, metadata } = parts[0]!;
-  const wanted = metadata["split.tensors.count"] ?? tensors.size;
-  if (wanted !== tensors.size) {
+  const count = tensors.size + parts.flatMap((part) => part.unread).length;
+  for (const { path, metadata } of parts) {
+    const says = metadata["split.tensors.count"] ?? count;
+    if (says === count) continue;
     throw new ModelError(
       path,
-      `"split.tensors.count" is ${wanted}, the parts hold ${tensors.size}`,
+      `"split.tensors.count" is ${show(says)}, the parts hold ${count}`,
     );
   }
   return tensors;

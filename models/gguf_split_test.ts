@@ -33,6 +33,15 @@ function parts(says: Says = {}): [WrittenFile, WrittenFile] {
   ];
 }
 
+/** The same, with another word of the last part about all of them. */
+function lastSays(tensors: readonly unknown[]): [WrittenFile, WrittenFile] {
+  const [first, last] = parts();
+  const key = "split.tensors.count";
+  const entries = last.entries!.filter((e) => e[0] !== key);
+  const says = [key, ...tensors] as unknown as typeof entries[number];
+  return [first, { ...last, entries: [...entries, says] }];
+}
+
 async function withParts(
   files: readonly (WrittenFile | undefined)[],
   use: (path: (part: number) => string) => Promise<void>,
@@ -115,4 +124,19 @@ Deno.test("openGguf() refuses one part under a plain name", async () => {
 Deno.test("openGguf() refuses a part number outside its count", async () => {
   await assert.rejects(openGguf("m-00003-of-00002.gguf"), /part 3 of 2/);
   await assert.rejects(openGguf("m-00000-of-00002.gguf"), /part 0 of 2/);
+});
+
+Deno.test("openGguf() holds every part's word about the number of tensors against them", async () => {
+  const cases = [[VALUE.U32, 12], [VALUE.STRING, "11"], [VALUE.F32, NaN]];
+  for (const says of cases) {
+    await withParts(lastSays(says), async (path) => {
+      await assert.rejects(
+        openGguf(path(1)),
+        /tiny-00002-of-00002\.gguf": "split\.tensors\.count" is .*, the parts hold 11/,
+      );
+    });
+  }
+  await withParts(lastSays([VALUE.U64, 11]), async (path) => {
+    assert.equal((await openGguf(path(1))).tensors.size, 11);
+  });
 });

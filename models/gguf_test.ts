@@ -96,6 +96,21 @@ Deno.test("openGguf() reads metadata, vocabulary and places", async () => {
   });
 });
 
+Deno.test("openGguf() reads texts of megabytes whole, byte order marks too", async () => {
+  const long = "é".repeat(2 << 20), marked = "\uFEFFtext";
+  const written = tinyLlama({
+    "long": ["long", VALUE.STRING, long],
+    "marked": ["marked", VALUE.STRING, marked],
+    "after": ["after", VALUE.U32, 7],
+  });
+  await withFile(written, async (path) => {
+    const { metadata } = await openGguf(path);
+    assert.ok(metadata["long"] === long);
+    assert.equal(metadata["marked"], marked);
+    assert.equal(metadata["after"], 7);
+  });
+});
+
 Deno.test("openGguf() reads version 2 and large power-of-two alignments", async () => {
   const written = {
     ...tinyLlama({ a: ["general.alignment", VALUE.U32, 256] }),
@@ -200,6 +215,21 @@ const HOSTILE: readonly [string, WrittenFile, RegExp][] = [
   ["scores of another length", {
     ...tinyLlama({ s: ["tokenizer.ggml.scores", VALUE.ARRAY, VALUE.F32, [1]] }),
   }, /1 scores for 8 tokens/],
+  ["a key that begins with a byte order mark", {
+    entries: [["\uFEFFgeneral.alignment", VALUE.U32, 64]],
+  }, /key 0 begins with a byte order mark/],
+  ["a name that a terminal acts on", {
+    entries: [["k\x9b2J\x7f\u202e", 77, 1]],
+  }, /"k\\u009b2J\\u007f\\u202e"/],
+  ["a number of parts that is no number", {
+    entries: [["split.count", VALUE.STRING, "\x1b[2J"]],
+  }, /"split\.count" is "\\u001b\[2J", wanted a whole number/],
+  ["a number of parts beyond 2^53", {
+    entries: [["split.count", VALUE.U64, 2n ** 63n]],
+  }, /"split\.count" is 9223372036854775808, wanted a whole number/],
+  ["a list as the number of parts", {
+    entries: [["split.count", VALUE.ARRAY, VALUE.U32, [1]]],
+  }, /"split\.count" is Uint32Array of 1 values, wanted a whole number/],
   ["tokens that are numbers", {
     ...tinyLlama({
       "tokenizer.ggml.tokens": [
@@ -233,6 +263,18 @@ Deno.test("openGguf() refuses every truncation of a header", async () => {
       await Deno.writeFile(path, whole.subarray(0, length));
       await assert.rejects(openGguf(path), ModelError);
     }
+  });
+});
+
+Deno.test("openGguf() escapes the name of a tensor that is cut short", async () => {
+  const named = [{ ...tensor, name: "t\x9b2J".repeat(9) }];
+  const whole = writeGguf({ tensors: named });
+  const end = 24 + 8 + new TextEncoder().encode(named[0]!.name).length;
+  await withFile(whole.subarray(0, end + 2), async (path) => {
+    await assert.rejects(
+      openGguf(path),
+      /cut short: "t\\u009b2J.*" needs 4 bytes/,
+    );
   });
 });
 

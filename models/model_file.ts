@@ -4,6 +4,7 @@
  * @module
  */
 import type { RopeSpec, TensorInfo } from "../core/model.ts";
+import type { UnreadTensor } from "./gguf/tensors.ts";
 import type { PreTokenizerKind } from "./tokenizer/pre_tokenizers.ts";
 
 /** A model's metadata and places, no weights. Holds no file open. */
@@ -23,6 +24,8 @@ export interface ModelFile {
   readonly vocabulary: ModelVocabulary | undefined;
   /** Every tensor by GGUF's name for it. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Tensors of types that are not read, where `listUnread` was asked for. */
+  readonly unread?: readonly UnreadTensor[];
   /** How heads turn, where not as the architecture's record and the metadata say. */
   readonly rope?: RopeWords;
   /**

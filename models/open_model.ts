@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { openGguf } from "./gguf.ts";
+import { openGguf, type OpenOptions } from "./gguf.ts";
 import type { ModelFile } from "./model_file.ts";
 
 /**
@@ -19,7 +19,7 @@ import type { ModelFile } from "./model_file.ts";
  */
 export async function openModel(
   path: string,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: Omit<OpenOptions, "open"> = {},
 ): Promise<ModelFile> {
   if (
     !(await isFolder(path)) &&

@@ -4,6 +4,7 @@
  * @module
  */
 import { ModelError } from "../core/errors.ts";
+import { show } from "./gguf/quote.ts";
 import type { ModelFile } from "./model_file.ts";
 import { byteLevelCodec } from "./tokenizer/byte_level.ts";
 import type { Codec } from "./tokenizer/codec.ts";
@@ -79,12 +80,24 @@ export function createTokenizer(file: ModelFile): Tokenizer {
   const vocabulary = vocabularyOf(file);
   const { metadata } = file;
   const model = metadata["tokenizer.ggml.model"];
-  const flag = (name: string, absent: boolean): boolean =>
-    Boolean(metadata[`tokenizer.ggml.${name}`] ?? absent);
-  const template = metadata["tokenizer.chat_template"];
-  const common = {
-    chatTemplate: typeof template === "string" ? template : undefined,
+  const flag = (name: string, absent: boolean): boolean => {
+    const key = `tokenizer.ggml.${name}`, value = metadata[key] ?? absent;
+    if (typeof value === "boolean" || value === 0 || value === 1) {
+      return Boolean(value);
+    }
+    throw new ModelError(
+      file.path,
+      `"${key}" is ${show(value)}, wanted true or false`,
+    );
   };
+  const template = metadata["tokenizer.chat_template"];
+  if (template !== undefined && typeof template !== "string") {
+    throw new ModelError(
+      file.path,
+      `"tokenizer.chat_template" is ${show(template)}, wanted a text`,
+    );
+  }
+  const common = { chatTemplate: template };
   if (model === "gpt2") {
     const kind = file.vocabulary?.cuts ??
       preTokenizerKind(file.path, metadata["tokenizer.ggml.pre"]);
@@ -108,7 +121,7 @@ export function createTokenizer(file: ModelFile): Tokenizer {
   }
   throw new ModelError(
     file.path,
-    `"tokenizer.ggml.model" is ${JSON.stringify(model)}, ` +
+    `"tokenizer.ggml.model" is ${show(model)}, ` +
       `wanted "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)`,
   );
 }

@@ -272,6 +272,36 @@ const REFUSED: readonly [string, Changes, RegExp][] = [
     changes({ bos_token_id: [VALUE.U32, 99] }),
     /bos_token_id" is 99, wanted 0 to 7/,
   ],
+  [
+    "a model that is a number beyond 2^53",
+    changes({ model: [VALUE.U64, 2n ** 63n] }),
+    /"tokenizer\.ggml\.model" is 9223372036854775808, wanted "gpt2"/,
+  ],
+  [
+    "a list of pre-tokenizers",
+    changes({ pre: [VALUE.ARRAY, VALUE.STRING, ["gpt-2"]] }),
+    /"tokenizer\.ggml\.pre" is Array of 1 values, wanted one of/,
+  ],
+  [
+    "a token of a kind that there is not",
+    changes({
+      token_type: [VALUE.ARRAY, VALUE.I32, [3, 3, 1, 1, 257, 1, 1, 1]],
+    }),
+    /token 4 of the vocabulary has kind 257, wanted 1 to 6/,
+  ],
+  [
+    "a text for a truth value",
+    changes({ add_bos_token: [VALUE.STRING, "false"] }),
+    /"tokenizer\.ggml\.add_bos_token" is "false", wanted true or false/,
+  ],
+  [
+    "a byte that is none",
+    sentencePiece([["<0x4>", 6], ["<0x41>", 6]]),
+    /token 0 of the vocabulary stands for a byte and is "<0x4>"/,
+  ],
+  ["a template that is no text", {
+    t: ["tokenizer.chat_template", VALUE.ARRAY, VALUE.STRING, ["a", "b"]],
+  }, /"tokenizer\.chat_template" is Array of 2 values, wanted a text/],
 ];
 for (const [name, change, says] of REFUSED) {
   Deno.test(`createTokenizer() refuses ${name}`, async () => {

@@ -18,6 +18,8 @@ export interface FakeSettings {
   /** Called with each text that is written to standard error. */
   readonly onErr?: (text: string, host: FakeHost) => void;
   readonly columns?: number;
+  /** Bytes of memory that are free; default: nobody may ask. */
+  readonly memory?: number;
 }
 
 /** Collects what is written, plays what is typed. */
@@ -72,6 +74,10 @@ export class FakeHost implements Host {
 
   now(): number {
     return this.time;
+  }
+
+  freeMemory(): number | undefined {
+    return this.#settings.memory;
   }
 
   /** Handlers that wait for Ctrl-C. */

@@ -4,8 +4,10 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { quote, show } from "../gguf/quote.ts";
 import type { ModelFile, RopeWords } from "../model_file.ts";
-import { quote } from "../gguf/walk.ts";
+
+export { show } from "../gguf/quote.ts";
 
 /** Reads keys `PREFIX.key`; every error names the file and the whole key. */
 export class Metadata {
@@ -69,7 +71,9 @@ export class Metadata {
 
   /** Whether a key is there with a value other than 0, false or "". */
   isSet(key: string): boolean {
-    return Boolean(this.get(key));
+    const value = this.get(key);
+    // What is no number is there, and is refused when it is read.
+    return Boolean(value) || Number.isNaN(value);
   }
 
   #present(key: string, absent: number | undefined): unknown {
@@ -96,9 +100,4 @@ export function isArray(
 ): value is ArrayLike<unknown> & Iterable<unknown> {
   return Array.isArray(value) ||
     ArrayBuffer.isView(value) && !(value instanceof DataView);
-}
-
-/** A value for a message. */
-export function show(value: unknown): string {
-  return typeof value === "string" ? quote(value) : String(value);
 }

@@ -2,9 +2,10 @@
  * One GGUF file: a whole model, or one part of a split one.
  *
  * The header goes three ways. Our own walk checks every length in it. Arrays
- * are decoded here, fast. What remains once they are cut out, small entries and
- * tensor infos, is parsed by the library, which makes a copy and a decoder per
- * string and would take seconds over a large vocabulary.
+ * and texts are decoded here, fast. What remains once they are cut out, numbers
+ * and tensor infos, is parsed by the library, which makes a copy and a decoder per
+ * string, would take seconds over a large vocabulary, and cuts texts of megabytes
+ * short.
  *
  * @module
  */
@@ -12,8 +13,13 @@ import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
 import { sampleData, sampleTensor } from "../evidence.ts";
 import { decodeArray } from "./arrays.ts";
-import { HeaderSource } from "./source.ts";
-import { placeTensors } from "./tensors.ts";
+import { HeaderSource, type OpenFile } from "./source.ts";
+import {
+  isUnread,
+  placeTensors,
+  type UnreadTensor,
+  unreadTensors,
+} from "./tensors.ts";
 import { type HeaderMap, walkHeader } from "./walk.ts";
 
 /** What one file holds. */
@@ -24,8 +30,19 @@ export interface GgufPart {
   readonly version: number;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly tensors: readonly TensorInfo[];
+  /** Those of types that are not read; empty where they were not to be listed. */
+  readonly unread: readonly UnreadTensor[];
   /** SHA-256 of the header, then pieces of the data; see `openGguf()`. */
   readonly evidence: readonly Uint8Array[];
+}
+
+/** How a part is read. */
+export interface PartOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Where its bytes come from; default: the file system. */
+  readonly open?: OpenFile | undefined;
+  /** Lists tensors of types that are not read instead of refusing the file. */
+  readonly listUnread?: boolean | undefined;
 }
 
 /**
@@ -37,17 +54,17 @@ export interface GgufPart {
 export async function readPart(
   path: string,
   index: number,
-  signal?: AbortSignal,
+  { signal, open = openFile, listUnread = false }: PartOptions = {},
 ): Promise<GgufPart> {
   signal?.throwIfAborted();
-  const size = await fileSize(path);
-  using file = await Deno.open(path, { read: true });
+  const { file, size } = await open(path);
+  using _ = file;
   const src = new HeaderSource(path, file, size);
   const map = walkHeader(src);
   const header = src.bytes.subarray(0, map.end);
   // Runs elsewhere while this thread decodes.
   const digest = crypto.subtle.digest("SHA-256", header);
-  const rest = await parseRest(path, cutArrays(header, map));
+  const rest = await parseRest(path, cutValues(header, map));
   signal?.throwIfAborted();
 
   const metadata: Record<string, unknown> = Object.create(null);
@@ -57,10 +74,17 @@ export async function readPart(
   for (const [key, range] of map.arrays) {
     metadata[key] = decodeArray(header, range);
   }
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  for (const [key, { start, end }] of map.texts) {
+    metadata[key] = decoder.decode(header.subarray(start + 8, end));
+  }
   const dataStart = Math.ceil(map.end / map.alignment) * map.alignment;
+  const { alignment } = map;
+  const place = { path, size, dataStart, alignment, index };
+  const infos = rest.tensorInfos;
   const tensors = placeTensors(
-    { path, size, dataStart, alignment: map.alignment, index },
-    rest.tensorInfos,
+    place,
+    listUnread ? infos.filter((info) => !isUnread(info)) : infos,
   );
   return {
     path,
@@ -68,6 +92,7 @@ export async function readPart(
     version: src.view.getUint32(4, true),
     metadata,
     tensors,
+    unread: listUnread ? unreadTensors(place, infos) : [],
     evidence: [
       new Uint8Array(await digest),
       ...sampleData(src, Math.min(dataStart, size)),
@@ -78,6 +103,11 @@ export async function readPart(
 
 /** Entries the library adds of its own. */
 const COUNTS = new Set(["version", "tensor_count", "kv_count"]);
+
+async function openFile(path: string): ReturnType<OpenFile> {
+  const size = await fileSize(path);
+  return { file: await Deno.open(path, { read: true }), size };
+}
 
 async function fileSize(path: string): Promise<number> {
   let info: Deno.FileInfo;
@@ -115,16 +145,20 @@ function plain(value: unknown): unknown {
     : value;
 }
 
-/** The header with every array's count set to 0 and its values left out. */
-function cutArrays(
+/** The header with arrays and texts left empty: lengths of 0, no values. */
+function cutValues(
   header: Uint8Array<ArrayBuffer>,
   map: HeaderMap,
 ): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(header.length);
   let from = 0, to = 0;
-  for (const { values, end } of map.arrays.values()) {
+  const cuts = [
+    ...[...map.arrays.values()].map(({ values, end }) => [values, end]),
+    ...[...map.texts.values()].map(({ start, end }) => [start + 8, end]),
+  ] as [number, number][];
+  for (const [values, end] of cuts.sort((a, b) => a[0] - b[0])) {
     out.set(header.subarray(from, values - 8), to);
-    to += values - from; // the count stays zero
+    to += values - from; // the length stays zero
     from = end;
   }
   out.set(header.subarray(from), to);

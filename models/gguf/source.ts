@@ -4,10 +4,24 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { quote } from "./quote.ts";
 
 const FIRST_PIECE = 256 << 10;
 /** No header read so far comes near this; a hostile one stops here. */
 const MAX_HEADER = 64 << 20;
+
+/** An open file, as far as headers need one: `Deno.FsFile`, or bytes in memory. */
+export interface ByteFile extends Disposable {
+  /** Reads on from where it stands; null at the end. */
+  readSync(out: Uint8Array): number | null;
+  /** Goes to a byte, counted from the start. */
+  seekSync(offset: number, whence: Deno.SeekMode): number;
+}
+
+/** Opens a model's file by its path and says how long it is. */
+export type OpenFile = (
+  path: string,
+) => Promise<{ readonly file: ByteFile; readonly size: number }>;
 
 /** Random access to the start of a file, never past its end. */
 export class HeaderSource {
@@ -18,9 +32,9 @@ export class HeaderSource {
   /** What has been read; replaced when it grows. */
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   view: DataView = new DataView(this.bytes.buffer);
-  readonly #file: Deno.FsFile;
+  readonly #file: ByteFile;
 
-  constructor(path: string, file: Deno.FsFile, size: number) {
+  constructor(path: string, file: ByteFile, size: number) {
     this.path = path;
     this.#file = file;
     this.size = size;
@@ -37,14 +51,16 @@ export class HeaderSource {
     if (!(end <= this.size)) {
       throw new ModelError(
         this.path,
-        `the file is cut short: ${what} needs ${count} bytes at byte ${at}, ` +
+        `the file is cut short: ${
+          quote(what)
+        } needs ${count} bytes at byte ${at}, ` +
           `the file has ${this.size}; get it again`,
       );
     }
     if (end > MAX_HEADER) {
       throw new ModelError(
         this.path,
-        `the header is longer than ${MAX_HEADER} bytes, at ${what}; ` +
+        `the header is longer than ${MAX_HEADER} bytes, at ${quote(what)}; ` +
           `no model of a known kind needs that`,
       );
     }

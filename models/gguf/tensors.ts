@@ -14,6 +14,18 @@ import {
 } from "../tensor_types.ts";
 import { quote } from "./walk.ts";
 
+/** A tensor of a type that is not read. */
+export interface UnreadTensor {
+  readonly name: string;
+  /** What the type is called: `IQ2_XS (17)`, `9999`. */
+  readonly type: string;
+  /** Values in it. */
+  readonly values: number;
+  /** Up to the next tensor or the end of the file: padding counts too. */
+  readonly bytes: number;
+  readonly file: number;
+}
+
 /** What the checks need to know of a file. */
 export interface TensorFile {
   readonly path: string;
@@ -39,6 +51,32 @@ export function placeTensors(
   const tensors = infos.map((info) => placeTensor(file, info));
   checkOverlap(file, tensors);
   return tensors;
+}
+
+/** Whether a tensor's type is one that is not read. */
+export function isUnread(info: GGUFTensorInfo): boolean {
+  return weightTypeOf(info.dtype) === undefined;
+}
+
+/** Describes those of `infos` whose types are not read. */
+export function unreadTensors(
+  file: TensorFile,
+  infos: readonly GGUFTensorInfo[],
+): UnreadTensor[] {
+  const end = file.size - file.dataStart;
+  const starts = infos.map((info) => Number(info.offset))
+    .sort((a, b) => a - b);
+  return infos.filter(isUnread).map((info) => {
+    const from = Number(info.offset);
+    const next = starts.find((start) => start > from) ?? end;
+    return {
+      name: info.name,
+      type: typeLabel(info.dtype),
+      values: info.shape.reduce((n, d) => n * Number(d), 1),
+      bytes: Math.max(0, Math.min(next, end) - from),
+      file: file.index,
+    };
+  });
 }
 
 function placeTensor(file: TensorFile, info: GGUFTensorInfo): TensorInfo {

@@ -14,7 +14,10 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { HeaderSource } from "./source.ts";
+import { quote } from "./quote.ts";
 import { VALUE, VALUE_BYTES } from "./value_types.ts";
+
+export { quote } from "./quote.ts";
 
 /** Where an array of the metadata lies in the header. */
 export interface ArrayRange {
@@ -28,9 +31,18 @@ export interface ArrayRange {
   readonly end: number;
 }
 
+/** Where a text of the metadata lies in the header. */
+export interface TextRange {
+  /** First byte of its length. */
+  readonly start: number;
+  /** One past its last byte. */
+  readonly end: number;
+}
+
 /** What the walk found. */
 export interface HeaderMap {
   readonly arrays: ReadonlyMap<string, ArrayRange>;
+  readonly texts: ReadonlyMap<string, TextRange>;
   /** Tensor data offsets are multiples of this, and relative to `end` rounded up to it. */
   readonly alignment: number;
   /** One past the header's last byte. */
@@ -44,11 +56,6 @@ const MAX_TENSOR_NAME = 255;
 const MAX_DIMS = 4;
 const TOO_BIG = 2 ** 32;
 
-/** A name from a file as it may be printed: quoted, escaped, not too long. */
-export function quote(name: string): string {
-  return JSON.stringify(name.length > 80 ? name.slice(0, 80) + "…" : name);
-}
-
 /**
  * Walks the header of one file.
  *
@@ -60,7 +67,9 @@ export function walkHeader(src: HeaderSource): HeaderMap {
 
 class Walk {
   readonly #src: HeaderSource;
-  readonly #text = new TextDecoder();
+  readonly #text = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #arrays = new Map<string, ArrayRange>();
+  readonly #texts = new Map<string, TextRange>();
   #at = 0;
 
   constructor(src: HeaderSource) {
@@ -71,7 +80,6 @@ class Walk {
     this.#checkStart();
     const tensors = this.#count("number of tensors", MAX_TENSORS, 24);
     const entries = this.#count("number of metadata entries", MAX_ENTRIES, 13);
-    const arrays = new Map<string, ArrayRange>();
     const keys = new Set<string>();
     let alignment = 32;
     for (let i = 0; i < entries; i++) {
@@ -83,10 +91,11 @@ class Walk {
       keys.add(key);
       const kind = this.#u32(key);
       if (key === "general.alignment") alignment = this.#alignment(kind);
-      this.#value(key, kind, arrays);
+      this.#value(key, kind);
     }
     for (let i = 0; i < tensors; i++) this.#tensor(i);
-    return { arrays, alignment, end: this.#at };
+    const arrays = this.#arrays, texts = this.#texts;
+    return { arrays, texts, alignment, end: this.#at };
   }
 
   #fail(problem: string): never {
@@ -168,9 +177,14 @@ class Walk {
 
   #string(what: string, max: number): string {
     const length = this.#skipString(what, max);
-    return this.#text.decode(
+    const text = this.#text.decode(
       this.#src.bytes.subarray(this.#at - length, this.#at),
     );
+    // Others drop it, and have a name that is another's.
+    if (text.startsWith("\uFEFF")) {
+      this.#fail(`the ${what} begins with a byte order mark, wanted none`);
+    }
+    return text;
   }
 
   #alignment(kind: number): number {
@@ -189,7 +203,7 @@ class Walk {
     return value;
   }
 
-  #value(key: string, kind: number, arrays: Map<string, ArrayRange>): void {
+  #value(key: string, kind: number): void {
     const bytes = VALUE_BYTES[kind];
     if (bytes === undefined) {
       this.#fail(
@@ -197,9 +211,11 @@ class Walk {
       );
     }
     if (kind === VALUE.STRING) {
+      const start = this.#at;
       this.#skipString(key, Infinity);
+      this.#texts.set(key, { start, end: this.#at });
     } else if (kind === VALUE.ARRAY) {
-      arrays.set(key, this.#array(key));
+      this.#arrays.set(key, this.#array(key));
     } else {
       this.#need(bytes, key);
       this.#at += bytes;

@@ -93,7 +93,7 @@ function u64(out: number[], value: bigint): void {
 function string(out: number[], text: string): void {
   const bytes = new TextEncoder().encode(text);
   u64(out, BigInt(bytes.length));
-  out.push(...bytes);
+  for (const byte of bytes) out.push(byte);
 }
 
 function scalar(out: number[], kind: number, value: unknown): void {

@@ -9,6 +9,7 @@ import {
   SplitPreTokenizer,
 } from "npm:@huggingface/tokenizers@0.2.0";
 import { ModelError } from "../../core/errors.ts";
+import { show } from "../gguf/quote.ts";
 
 /** Unicode's normal forms. */
 export const NORMAL_FORMS = ["NFC", "NFD", "NFKC", "NFKD"] as const;
@@ -172,11 +173,11 @@ export function preTokenizerKind(
   path: string,
   name: unknown,
 ): PreTokenizerKind {
-  const key = String(name ?? "default");
-  if (Object.hasOwn(KINDS, key)) return KINDS[key]!;
+  const key = name ?? "default";
+  if (typeof key === "string" && Object.hasOwn(KINDS, key)) return KINDS[key]!;
   throw new ModelError(
     path,
-    `"tokenizer.ggml.pre" is ${JSON.stringify(key)}, wanted one of ${
+    `"tokenizer.ggml.pre" is ${show(key)}, wanted one of ${
       Object.keys(KINDS).join(", ")
     }`,
   );

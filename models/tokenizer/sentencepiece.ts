@@ -6,11 +6,14 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { quote } from "../gguf/quote.ts";
 import type { SpacePrefix } from "../model_file.ts";
 import type { Codec } from "./codec.ts";
 import { createMerger, type RankOf } from "./merger.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { TOKEN } from "./vocabulary.ts";
+
+const BYTE_TOKEN = /^<0x[\dA-Fa-f]{2}>$/;
 
 /** How a file departs from the usual. */
 export interface SentencePieceOptions {
@@ -29,7 +32,15 @@ export function sentencePieceCodec(
   vocabulary: Vocabulary,
   options: SentencePieceOptions,
 ): Codec {
-  const { ids, tokens, kinds } = vocabulary;
+  const { ids, tokens, kinds, path } = vocabulary;
+  kinds.forEach((kind, id) => {
+    if (kind !== TOKEN.BYTE || BYTE_TOKEN.test(tokens[id]!)) return;
+    throw new ModelError(
+      path,
+      `token ${id} of the vocabulary stands for a byte and is ` +
+        `${quote(tokens[id]!)}, wanted "<0x00>" to "<0xFF>"`,
+    );
+  });
   const merge = createMerger(rankOf(vocabulary, options));
   const unknown = kinds.indexOf(TOKEN.UNKNOWN);
   const encoder = new TextEncoder();

@@ -4,6 +4,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { show } from "../gguf/quote.ts";
 import type { ModelFile, StripWords } from "../model_file.ts";
 
 /** Kinds of token, by their number in the file. */
@@ -103,14 +104,22 @@ export function vocabularyOf(file: ModelFile): Vocabulary {
     ) {
       throw new ModelError(
         file.path,
-        `"${key}" is ${String(id)}, wanted 0 to ${tokens.length - 1}`,
+        `"${key}" is ${show(id)}, wanted 0 to ${tokens.length - 1}`,
       );
     }
     return id;
   };
 
   const kinds = new Uint8Array(tokens.length).fill(TOKEN.NORMAL);
-  if (raw.types !== undefined) kinds.set(raw.types);
+  raw.types?.forEach((kind, id) => {
+    if (kind < 0 || kind > TOKEN.BYTE) {
+      throw new ModelError(
+        file.path,
+        `token ${id} of the vocabulary has kind ${kind}, wanted 1 to ${TOKEN.BYTE}`,
+      );
+    }
+    kinds[id] = kind;
+  });
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) ids.set(tokens[id]!, id);
 

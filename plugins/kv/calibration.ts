@@ -207,6 +207,14 @@ function refuse(file: string, problem: string): never {
   throw new TypeError(`Cannot read calibration "${file}": ${problem}`);
 }
 
+/** What a terminal acts on, and JSON leaves as it is. */
+const UNSAFE = /[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
 function quote(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 60) ?? "nothing";
+  try {
+    return JSON.stringify(value)?.slice(0, 60).replace(UNSAFE, "\uFFFD") ??
+      "nothing";
+  } catch {
+    return "something nested too deep";
+  }
 }

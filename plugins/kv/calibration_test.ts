@@ -135,6 +135,7 @@ Deno.test("parseCalibration() of anything else names the file and what is wrong"
     [{ ...good, centre: [number(-70000)] }, /layer 0 has -70000/],
     [[], /an object is wanted, not \[\]/],
     [null, /an object is wanted, not null/],
+    [{ ...good, kind: "\x9b2J\u202e" }, /wanted, not "\uFFFD2J\uFFFD"/],
   ];
   for (const [value, wanted] of cases) {
     assert.throws(
@@ -149,6 +150,11 @@ Deno.test("parseCalibration() of anything else names the file and what is wrong"
   assert.throws(
     () => parseCalibration("{", "y.json"),
     /"y.json": it is no JSON/,
+  );
+  const deep = "[".repeat(200_000) + "]".repeat(200_000);
+  assert.throws(
+    () => parseCalibration(`{"kind":${deep}}`, "y.json"),
+    /"y.json": .* wanted, not (something nested too deep|\[\[)/,
   );
 });
 

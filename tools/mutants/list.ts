@@ -46,6 +46,7 @@ const CHECKPOINTS = ["core/checkpoints_test.ts"];
 const HOST_ROWS = ["plugins/checkpointing_test.ts"];
 const SWEEPS = ["core/sweep_test.ts"];
 const MADE = ["engine/architectures_test.ts"];
+const FUZZ = ["tools/fuzz/fuzz_test.ts"];
 
 const DECODING = ["models/dequantise_test.ts"];
 const KERNELS = ["engine/kernels_test.ts"];
@@ -1120,6 +1121,77 @@ export const MUTANTS: readonly Mutant[] = [
     find: "open = anyonesSalt(this.#salt)",
     replace: 'open = ""',
     tests: ["engine/lora_session_test.ts"],
+  },
+  // Files that are broken: what the fuzzer has to find within its short run.
+  {
+    name: "fuzz: a tensor may end beyond the file",
+    file: "models/gguf/tensors.ts",
+    find: "if (offset + bytes > file.size) {",
+    replace: "if (offset > file.size) {",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: tensors may overlap",
+    file: "models/gguf/tensors.ts",
+    find: "for (let i = 1; i < sorted.length; i++) {",
+    replace: "for (let i = 1; i < 1; i++) {",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: a header may go on beyond the file",
+    file: "models/gguf/source.ts",
+    find: "if (!(end <= this.size)) {",
+    replace: "if (Number.isNaN(end)) {",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: a matrix may have another width than the model",
+    file: "models/arch/shapes.ts",
+    find: "info.inputs !== inputs || info.outputs !== outputs ||",
+    replace: "info.outputs !== outputs ||",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: tokens may be of kinds that there are not",
+    file: "models/tokenizer/vocabulary.ts",
+    find: "if (kind < 0 || kind > TOKEN.BYTE) {",
+    replace: "if (kind < 0) {",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: a head may have any number of values",
+    file: "models/arch/mod.ts",
+    find: "if (headDim > MAX_HEAD) {",
+    replace: "if (headDim > 2 ** 53) {",
+    tests: ["models/arch/mod_test.ts"],
+  },
+  {
+    name: "inspect: working memory takes nothing",
+    file: "cli/inspection/fit.ts",
+    find: "if (weights + working + sizes.leastKv <= limit) {",
+    replace: "if (weights + sizes.leastKv <= limit) {",
+    tests: ["cli/inspect_test.ts"],
+  },
+  {
+    name: "inspect: every expert computes every token",
+    file: "cli/inspection/types.ts",
+    find: "experts.used / experts.count",
+    replace: "experts.count / experts.count",
+    tests: ["cli/inspect_test.ts"],
+  },
+  {
+    name: "inspect: bytes of what is not read count up to the end of the file",
+    file: "models/gguf/tensors.ts",
+    find: "const next = starts.find((start) => start > from) ?? end;",
+    replace: "const next = end;",
+    tests: ["cli/inspect_test.ts"],
+  },
+  {
+    name: "fuzz: a session's text may be longer than the file",
+    file: "engine/session_format.ts",
+    find: "if (at > size || length > MOST_TEXT || positions > count) {",
+    replace: "if (positions > count) {",
+    tests: FUZZ,
   },
   // Weight types, and weights that are rounded when they are read.
   {
