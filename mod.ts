@@ -31,6 +31,7 @@ export type {
   TurnOptions,
 } from "./engine/conversation.ts";
 export type {
+  ChatOptions,
   EachLogitsOptions,
   Engine,
   LogitsOptions,

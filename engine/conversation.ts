@@ -28,7 +28,7 @@ export interface ConversationState {
   readonly messages: readonly ChatMessage[];
   /**
    * Everything up to the last answer's end, as text and as it was computed; nothing
-   * where the two do not agree.
+   * where the two do not agree. The text is quoted; see `Tokenizer.quote()`.
    */
   readonly text: string;
   readonly tokens: readonly number[];
@@ -113,7 +113,7 @@ export class Conversation {
   ): AsyncGenerator<GeneratePart> {
     yield* this.#turn(options, () => {
       const asked = [...this.messages, { role: "user", content }];
-      const text = this.#engine.chatPrompt(asked);
+      const text = this.#engine.quotedPrompt(asked);
       const sampling = samplingOf(options);
       const drawn = sampling.temperature && sampling.seed === undefined
         ? { seed: randomSeed() }
@@ -146,9 +146,10 @@ export class Conversation {
         );
       }
       const before = tokens.length - cut.drawn!;
+      const written = this.#engine.tokenizer.quote(answer).length;
       return {
         asked: messages.slice(0, -1),
-        text: text.slice(0, text.length - answer.length),
+        text: text.slice(0, text.length - written),
         tokens: tokens.slice(0, before),
         made: tokens.slice(before),
         answer,
@@ -213,7 +214,7 @@ export class Conversation {
     const goesOn = finish !== "stop" && made.length > 0 && beams === undefined;
     return {
       messages,
-      text: text + answer,
+      text: text + tokenizer.quote(answer),
       tokens: [...tokens, ...made],
       cut: goesOn ? { ...sampling, drawn: made.length } : undefined,
       tenant,
@@ -228,6 +229,7 @@ export class Conversation {
     }
     const more = this.#engine.tokenizer.encode(text.slice(past.text.length), {
       special: true,
+      quoted: true,
     });
     return [...past.tokens, ...more];
   }

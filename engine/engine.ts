@@ -34,7 +34,14 @@ import {
 import { Loop } from "./loop.ts";
 import { type MemoryReport, memoryReport } from "./memory_report.ts";
 import type { GenerateOptions, GeneratePart } from "./options.ts";
-import { chatPrompt, chatTokens, checkTokens, promptTokens } from "./prompt.ts";
+import {
+  type ChatOptions,
+  chatPrompt,
+  chatTokens,
+  checkTokens,
+  promptTokens,
+  quotedPrompt,
+} from "./prompt.ts";
 import { Sampler } from "./sampler.ts";
 import type {
   RestoredSession,
@@ -52,6 +59,7 @@ export type {
   VisitLogits,
 } from "./logits.ts";
 export type { MemoryReport } from "./memory_report.ts";
+export type { ChatOptions } from "./prompt.ts";
 
 /** Everything an engine is put together from. */
 export interface EngineParts {
@@ -321,16 +329,28 @@ export class Engine implements AsyncDisposable {
    * A conversation as the model's chat template writes it, up to where its
    * answer begins. Throws a ModelError where there is no template.
    */
-  chatPrompt(messages: readonly ChatMessage[]): string {
-    return chatPrompt(this.#parts, messages);
+  chatPrompt(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): string {
+    return chatPrompt(this.#parts, messages, options);
+  }
+
+  /** @ignore As `chatPrompt()`, for `encode()` with `quoted`. */
+  quotedPrompt(messages: readonly ChatMessage[]): string {
+    return quotedPrompt(this.#parts, messages);
   }
 
   /**
-   * The tokens of a conversation, as `generate()` gives them to the model. Throws
-   * a ModelError where there is no template.
+   * The tokens of a conversation, as `generate()` gives them to the model: control
+   * tokens are the template's alone, whatever the messages spell out. Throws a
+   * ModelError where there is no template.
    */
-  promptTokens(messages: readonly ChatMessage[]): readonly number[] {
-    return chatTokens(this.#parts, messages);
+  promptTokens(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): readonly number[] {
+    return chatTokens(this.#parts, messages, options);
   }
 
   /**

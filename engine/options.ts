@@ -98,6 +98,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly tokens?: readonly number[] | undefined;
   /** A conversation to answer, by the model's chat template. */
   readonly messages?: readonly ChatMessage[] | undefined;
+  /**
+   * Functions that the model may call, given to the chat template as they are; what
+   * it makes of them is part of the answer's text.
+   */
+  readonly tools?: readonly unknown[] | undefined;
   /** Most tokens to make. Default: what the context and the K/V memory leave. */
   readonly maxTokens?: number | undefined;
   /** Texts that end the answer and are not part of its text. */
