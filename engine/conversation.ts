@@ -20,7 +20,10 @@ export type TurnOptions = Omit<
 >;
 
 /** What going on with an answer may ask for: how tokens are chosen stays as it was. */
-export type MoreOptions = Omit<TurnOptions, keyof SamplingOptions | "beams">;
+export type MoreOptions = Omit<
+  TurnOptions,
+  keyof SamplingOptions | "beams" | "format"
+>;
 
 /** All there is to know of a conversation; what saves one reads it. */
 export interface ConversationState {

@@ -18,6 +18,7 @@ import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
 import { Conversation, newState } from "./conversation.ts";
+import { FormatError } from "./format/error.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
@@ -31,6 +32,7 @@ import {
   type LogitsOptions,
   type VisitLogits,
 } from "./logits.ts";
+import { logprobsOf } from "./logprobs.ts";
 import { Loop } from "./loop.ts";
 import { type MemoryReport, memoryReport } from "./memory_report.ts";
 import type { GenerateOptions, GeneratePart } from "./options.ts";
@@ -154,6 +156,9 @@ export class Engine implements AsyncDisposable {
     const prompt = promptTokens(this.#parts, options);
     checkTokens(prompt, this.spec.vocab);
     const choices = choicesOf(options);
+    if (options.format !== undefined) {
+      throw new FormatError("#", "formats are not built yet");
+    }
     const request = this.#request(prompt, options);
     const seeking = this.cache.seek(prompt, options.tenant);
     if (seeking !== undefined) await seeking;
@@ -189,7 +194,7 @@ export class Engine implements AsyncDisposable {
   ): AsyncGenerator<GeneratePart> {
     const { model, tokenizer, backend: { limits } } = this.#parts;
     const { prompt } = request;
-    const stops = options.stop ?? [];
+    const stops = options.stop ?? [], logprobs = logprobsOf(options.logprobs);
     const bell = new Bell();
     const generations = Array.from({ length: made }, (_, index) => {
       const seed = options.seed === undefined || index === 0
@@ -205,6 +210,7 @@ export class Engine implements AsyncDisposable {
         ignoreEos: options.ignoreEos ?? false,
         index,
         scored: made > n,
+        logprobs,
         wake: bell.ring,
       });
     });

@@ -9,7 +9,8 @@ import type { Miss } from "../core/slots.ts";
 import type { TokenDecoder, Tokenizer } from "../models/tokenizer.ts";
 import type { Ended, Job } from "./job.ts";
 import { logTotal } from "./log_total.ts";
-import type { Finish, GeneratePart, Usage } from "./options.ts";
+import { logprobOf } from "./logprobs.ts";
+import type { Finish, GeneratePart, TokenLogprob, Usage } from "./options.ts";
 import type { LogitsRow, Sampler } from "./sampler.ts";
 import type { StopText } from "./stop_text.ts";
 
@@ -27,6 +28,8 @@ export interface GenerationParts {
   readonly index: number;
   /** Whether it sums the log-probabilities of its tokens. */
   readonly scored: boolean;
+  /** How many alternatives to give beside each token's log-probability, if that is. */
+  readonly logprobs?: number | undefined;
   /** Called when there is something to read. */
   readonly wake: () => void;
 }
@@ -44,6 +47,9 @@ export class Generation implements Job {
   };
   #text = "";
   #tokens: number[] = [];
+  #logprobs: TokenLogprob[] = [];
+  /** Of the token that was sampled last. */
+  #last: TokenLogprob | undefined;
   #finish: Finish | undefined;
   #error: unknown;
   #over = false;
@@ -65,14 +71,15 @@ export class Generation implements Job {
   }
 
   get top(): number {
-    return this.#parts.sampler.top;
+    const { sampler, logprobs = 0 } = this.#parts;
+    return Math.max(sampler.top, logprobs);
   }
 
   /** Nothing: only the rows it samples from matter. */
   rows(_entry: StepEntry): void {}
 
   sample(i: number, result: StepResult): number {
-    const row = this.#row, { sampler, scored } = this.#parts;
+    const row = this.#row, { sampler, scored, logprobs } = this.#parts;
     row.logits = result.logits(i);
     row.topIds = result.topIds(i);
     row.topLogits = result.topLogits(i);
@@ -81,7 +88,13 @@ export class Generation implements Job {
       const { model, prompt } = this.#parts;
       throw noNumbers(model, prompt.length + this.#made);
     }
-    if (scored) this.#logProb += row.logits[token]! - logTotal(row.logits);
+    if (scored || logprobs !== undefined) {
+      const total = logTotal(row.logits);
+      this.#logProb += row.logits[token]! - total;
+      if (logprobs !== undefined) {
+        this.#last = logprobOf(row, token, logprobs, total);
+      }
+    }
     return token;
   }
 
@@ -95,6 +108,7 @@ export class Generation implements Job {
       return true;
     }
     this.#tokens.push(token);
+    if (this.#last !== undefined) this.#logprobs.push(this.#last);
     this.#text += stop.push(this.#decoder.push(token));
     if (stop.stopped) this.#finish = "stop";
     this.#parts.wake();
@@ -155,16 +169,18 @@ export class Generation implements Job {
   }
 
   #cut(finish: Finish | undefined, usage: Usage | undefined): GeneratePart {
-    const { index } = this.#parts;
+    const { index, logprobs } = this.#parts;
     const part = {
       index,
       text: this.#text,
       tokens: this.#tokens,
       finish,
       usage,
+      ...(logprobs === undefined ? {} : { logprobs: this.#logprobs }),
     };
     this.#text = "";
     this.#tokens = [];
+    this.#logprobs = [];
     return part;
   }
 
