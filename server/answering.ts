@@ -30,6 +30,7 @@ export interface Asker {
   readonly model?: string | null | undefined;
   readonly user?: string | null | undefined;
   readonly n: number;
+  readonly stream?: boolean | null | undefined;
 }
 
 /** A part of an answer, and which request it belongs to. */
@@ -74,7 +75,7 @@ export async function beginAnswer(
     lease = await serving.models.use(asker.model ?? undefined);
     const requests = make(lease.engine);
     for (const request of requests) checkLength(lease.engine, request);
-    const answer = new Answering(c, held, lease, requests);
+    const answer = new Answering(c, held, lease, requests, !asker.stream);
     return await answer.begun();
   } catch (error) {
     lease?.[Symbol.dispose]();
@@ -151,6 +152,7 @@ class Answering implements Answer {
     held: Places,
     lease: Lease,
     requests: readonly GenerateOptions[],
+    listens: boolean,
   ) {
     this.#serving = c.get("serving");
     this.#id = c.get("requestId");
@@ -158,8 +160,9 @@ class Answering implements Answer {
     this.#lease = lease;
     this.engine = lease.engine;
     this.model = lease.id;
-    // The client has gone, or the server ends.
-    this.#signals = [c.req.raw.signal, this.#serving.ending];
+    // The server ends, or the client has gone; of a stream, its `cancel()` says so.
+    const { ending } = this.#serving;
+    this.#signals = listens ? [c.req.raw.signal, ending] : [ending];
     for (const signal of this.#signals) {
       if (signal.aborted) this.end(signal.reason);
       signal.addEventListener("abort", this.#hear);

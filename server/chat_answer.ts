@@ -10,8 +10,9 @@
  *
  * @module
  */
+import type { GeneratePart } from "../engine/options.ts";
 import type { Answer } from "./answering.ts";
-import { chatLogprobs, type Scored } from "./logprobs.ts";
+import { chatLogprobs } from "./logprobs.ts";
 import type { Reader, Said } from "./tools/reader.ts";
 import { UsageSum } from "./usage.ts";
 
@@ -73,7 +74,7 @@ export async function* chatChunks(
   for await (const part of answer.parts) {
     const choice = choices[part.index]!, { index } = part;
     made += part.tokens.length;
-    let logprobs = chatLogprobs(answer.engine.tokenizer, part as Scored);
+    let logprobs = chatLogprobs(answer.engine.tokenizer, part);
     for (const delta of deltasOf(choice, choice.take(part))) {
       yield chunk(index, delta, { logprobs });
       logprobs = null;
@@ -98,7 +99,7 @@ export async function chatCompletion(
   for await (const part of answer.parts) {
     const choice = choices[part.index]!;
     choice.add(choice.take(part));
-    const logprobs = chatLogprobs(tokenizer, part as Scored);
+    const logprobs = chatLogprobs(tokenizer, part);
     if (hasContent(logprobs)) choice.logprobs.push(...logprobs.content);
     if (part.usage === undefined) continue;
     sum.add(part.usage, part.index === 0);
@@ -161,7 +162,7 @@ class Choice {
   }
 
   /** What a part says. */
-  take({ text, tokens, usage }: Scored): Said[] {
+  take({ text, tokens, usage }: GeneratePart): Said[] {
     this.tokens.push(...tokens);
     const said = this.#reader.push(text);
     return usage === undefined ? said : [...said, ...this.#reader.end()];

@@ -29,15 +29,16 @@ export function engineError(error: unknown): ApiError {
       cause: error,
     });
   }
-  if (
-    error instanceof RangeError && /^Cannot (take|run) /.test(error.message)
-  ) {
-    return badRequest(error.message, null, "context_length_exceeded");
+  if (error.name !== "RangeError" && error.name !== "TypeError") {
+    return apiErrorOf(error);
   }
-  if (
-    (error instanceof RangeError || error instanceof TypeError) &&
-    /^Cannot (generate|sample|compute|stop) /.test(error.message)
-  ) return badRequest(error.message);
+  const { message } = error;
+  if (/^Cannot (take|run) /.test(message)) {
+    return badRequest(message, null, "context_length_exceeded");
+  }
+  if (/^Cannot (generate|sample|compute|stop) /.test(message)) {
+    return badRequest(message);
+  }
   return apiErrorOf(error);
 }
 

@@ -96,7 +96,11 @@ export function notFound(
 }
 
 /** A prompt longer than the context, as both families of clients look for it. */
-export function tooLong(tokens: number, context: number): ApiError {
+export function tooLong(
+  tokens: number,
+  context: number,
+  param: string | null = null,
+): ApiError {
   return new ApiError(
     400,
     `request (${tokens} tokens) exceeds the available context size (${context} tokens), ` +
@@ -104,7 +108,7 @@ export function tooLong(tokens: number, context: number): ApiError {
     {
       type: "exceed_context_size_error",
       code: "context_length_exceeded",
-      param: "messages",
+      param,
       more: { n_prompt_tokens: tokens, n_ctx: context },
     },
   );

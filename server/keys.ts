@@ -10,6 +10,7 @@ export class Keys {
   /** Whether any key is asked for. */
   readonly wanted: boolean;
 
+  /** Keys as clients send them; they are not kept. */
   constructor(keys: readonly string[]) {
     this.wanted = keys.length > 0;
     this.#digests = Promise.all(keys.map(digest));

@@ -13,6 +13,7 @@ export interface LogLine {
   readonly event: string;
   /** The request's id, which the client has too. */
   readonly id?: string;
+  /** What else belongs to it. */
   readonly [field: string]: string | number | boolean | undefined;
 }
 

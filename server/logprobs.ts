@@ -6,18 +6,6 @@
 import type { Engine } from "../engine/engine.ts";
 import type { GeneratePart } from "../engine/options.ts";
 
-/** One token and how likely it was, as the engine says it. */
-export interface TokenLogprob {
-  readonly token: number;
-  readonly logprob: number;
-  readonly top: readonly { readonly token: number; readonly logprob: number }[];
-}
-
-/** A part that may have them. */
-export type Scored = GeneratePart & {
-  readonly logprobs?: readonly TokenLogprob[];
-};
-
 /** One token in a chat's answer. */
 export interface ChatLogprob {
   readonly token: string;
@@ -28,7 +16,7 @@ export interface ChatLogprob {
 /** `logprobs` of a choice in a chat; null where they are not asked for. */
 export function chatLogprobs(
   tokenizer: Engine["tokenizer"],
-  { logprobs }: Scored,
+  { logprobs }: GeneratePart,
 ): unknown {
   if (logprobs === undefined) return null;
   return {
@@ -43,7 +31,7 @@ export function chatLogprobs(
 /** `logprobs` of a choice of a completion. `offset`: length of the text before. */
 export function completionLogprobs(
   tokenizer: Engine["tokenizer"],
-  { logprobs }: Scored,
+  { logprobs }: GeneratePart,
   offset: number,
 ): unknown {
   if (logprobs === undefined) return null;

@@ -31,7 +31,9 @@ export type ModelState = "asleep" | "loading" | "awake" | "closed";
 
 /** What is told of a model. */
 export interface ModelInfo {
+  /** What clients call it. */
   readonly id: string;
+  /** Where it is. */
   readonly state: ModelState;
   /** Requests that use it. */
   readonly uses: number;
@@ -43,7 +45,9 @@ export interface ModelInfo {
 
 /** An engine that stays while it is held. */
 export interface Lease extends Disposable {
+  /** The model's name. */
   readonly id: string;
+  /** To be used until it is disposed of. */
   readonly engine: Engine;
 }
 

@@ -17,6 +17,7 @@ export interface Place extends Disposable {
 
 /** Counts places. */
 export class Queue {
+  /** Places there are. */
   readonly most: number;
   readonly #now: () => number;
   #taken = 0;
@@ -25,6 +26,7 @@ export class Queue {
   #meanMs = 1000;
   #idle: (() => void)[] = [];
 
+  /** `now`: a clock, milliseconds. */
   constructor(most: number, now: () => number = () => performance.now()) {
     this.most = most;
     this.#now = now;

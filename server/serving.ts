@@ -19,14 +19,23 @@ import { Quotas } from "./tenants.ts";
  * good order makes it first.
  */
 export class Serving implements AsyncDisposable {
+  /** The models, by name. */
   readonly models: Models;
+  /** As they were given, defaults filled in. */
   readonly settings: Settings;
+  /** API keys. */
   readonly keys: Keys;
+  /** Places for requests. */
   readonly queue: Queue;
+  /** What each tenant may have. */
   readonly tenants: Quotas;
+  /** What each key may have. */
   readonly owners: Quotas;
+  /** Sessions that clients name by number. */
   readonly slots: Slots;
+  /** Counts and times. */
   readonly metrics: Metrics;
+  /** Tells whoever listens what happens. */
   readonly log: Log;
   readonly #ending = new AbortController();
   #draining = false;

@@ -51,7 +51,8 @@ export interface ServerOptions {
   readonly logTexts?: boolean | undefined;
 }
 
-type Filled =
+/** Settings that have a default. */
+export type Filled =
   | "mostRequests"
   | "bodyBytes"
   | "bodyMs"

@@ -30,6 +30,7 @@ export class Slots {
   readonly #folder: string | undefined;
   readonly #slots = new Map<string, Map<number, Slot>>();
 
+  /** `folder`: for files; without one, nothing can be saved. */
   constructor(most: number, folder: string | undefined) {
     this.most = most;
     this.#folder = folder;

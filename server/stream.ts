@@ -13,6 +13,11 @@ export interface EventSource {
   readonly close: () => PromiseLike<void>;
   /** Sends a comment where nothing came for so long, milliseconds. */
   readonly keepAliveMs: number;
+  /**
+   * Whether events are named by their `type` and the last one says by itself that it
+   * is. Default: they are not, and `[DONE]` is the last.
+   */
+  readonly named?: boolean;
 }
 
 const HEADERS = {
@@ -42,10 +47,10 @@ export function eventStream(source: EventSource): Response {
         if (result === undefined) return send(": keep-alive\n\n");
         next = undefined;
         if (!result.done) {
-          return send(`data: ${JSON.stringify(result.value)}\n\n`);
+          return send(eventOf(result.value, source.named));
         }
         await close();
-        send("data: [DONE]\n\n");
+        if (!source.named) send("data: [DONE]\n\n");
         controller.close();
       } catch (error) {
         if (closing !== undefined) return;
@@ -58,6 +63,11 @@ export function eventStream(source: EventSource): Response {
     cancel: close,
   }, { highWaterMark: 0 });
   return new Response(body, { headers: HEADERS });
+}
+
+function eventOf(value: unknown, named = false): string {
+  const data = `data: ${JSON.stringify(value)}\n\n`;
+  return named ? `event: ${(value as { type: string }).type}\n${data}` : data;
 }
 
 /** What a promise gives, undefined where that takes longer. */

@@ -4,22 +4,10 @@
  * @module
  */
 import type { Engine } from "../engine/engine.ts";
-import type { GenerateOptions } from "../engine/options.ts";
+import type { AnswerFormat, GenerateOptions } from "../engine/options.ts";
 import { badRequest } from "./errors.ts";
 import type { ResponseFormat } from "./schema/format.ts";
 import type { Settings } from "./settings.ts";
-
-/** What answers have to be, in the engine's words. */
-export type Format = { readonly type: "json" } | {
-  readonly type: "schema";
-  readonly schema: unknown;
-};
-
-/** The engine's options, with those that say what an answer has to be. */
-export type Wanted = GenerateOptions & {
-  readonly format?: Format;
-  readonly logprobs?: number;
-};
 
 /** Fields that chat and completions have in common; null is absent. */
 export interface Fields {
@@ -46,7 +34,7 @@ export function wantedOf(
   most: number | null | undefined,
   engine: Engine,
   settings: Settings,
-): Omit<Wanted, "tokens"> {
+): Omit<GenerateOptions, "tokens"> {
   const deadline = Math.min(
     f.deadline_ms ?? Infinity,
     settings.deadlineMs ?? Infinity,
@@ -99,7 +87,7 @@ function biasOf(
 /** What a `response_format` asks for; undefined for any text. */
 export function formatOf(
   format: ResponseFormat | null | undefined,
-): Format | undefined {
+): AnswerFormat | undefined {
   if (format === null || format === undefined || format.type === "text") {
     return undefined;
   }

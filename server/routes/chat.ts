@@ -5,6 +5,7 @@
  */
 import type { Context } from "npm:hono@4.13.19";
 import type { Engine } from "../../engine/engine.ts";
+import type { GenerateOptions } from "../../engine/options.ts";
 import { beginAnswer, tenantOf } from "../answering.ts";
 import { readBody } from "../body.ts";
 import { chatChunks, chatCompletion, type ChatShape } from "../chat_answer.ts";
@@ -15,7 +16,7 @@ import { type ChatBody, chatBody } from "../schema/chat.ts";
 import { checkSlot, rememberSlot } from "../slot_field.ts";
 import { eventStream } from "../stream.ts";
 import { type Choice, choiceOf } from "../tools/choice.ts";
-import { formatOf, type Wanted, wantedOf } from "../wanted.ts";
+import { formatOf, wantedOf } from "../wanted.ts";
 
 /** Answers a conversation. */
 export async function chat(c: Context<Env>): Promise<Response> {
@@ -26,7 +27,7 @@ export async function chat(c: Context<Env>): Promise<Response> {
   const messages = chatMessages(body.messages);
   const n = body.n ?? 1;
   let choice: Choice | undefined, prompt: readonly number[] = [];
-  const make = (engine: Engine): readonly Wanted[] => {
+  const make = (engine: Engine): readonly GenerateOptions[] => {
     choice = choiceOf(body, engine.tokenizer.chatTemplate);
     const { tools } = choice;
     prompt = engine.promptTokens(messages, { tools });
@@ -42,9 +43,10 @@ export async function chat(c: Context<Env>): Promise<Response> {
       ...body.logprobs ? { logprobs: body.top_logprobs ?? 0 } : {},
     }];
   };
+  const { model, user, stream } = body;
   const answer = await beginAnswer(
     c,
-    { model: body.model, user: body.user, n },
+    { model, user, n, stream },
     make,
   );
   const shape: ChatShape = {

@@ -40,9 +40,15 @@ export const detokenizeBody = z.strictObject({
 /** `POST /models/load`, `/models/unload`, `/models/sleep`. */
 export const modelBody = z.strictObject({ model: name });
 
+const user = z.string().max(256);
+
+/** `GET /slots`. */
+export const slotListQuery = z.strictObject({ user: user.optional() });
+
 /** `POST /slots/{id}`. */
 export const slotQuery = z.strictObject({
   action: z.enum(["save", "restore", "erase"]),
+  user: user.optional(),
 });
 
 /** Body of `save` and `restore`. */

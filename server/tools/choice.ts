@@ -3,9 +3,9 @@
  *
  * @module
  */
+import type { AnswerFormat } from "../../engine/options.ts";
 import { badRequest } from "../errors.ts";
 import type { ChatBody, Tool } from "../schema/chat.ts";
-import type { Format } from "../wanted.ts";
 import { CallReader } from "./call_reader.ts";
 import { dialectOf } from "./dialects.ts";
 import { argumentsReader, plainReader, type Reader } from "./reader.ts";
@@ -15,7 +15,7 @@ export interface Choice {
   /** For the chat template; undefined for none. */
   readonly tools: readonly unknown[] | undefined;
   /** Where a call is forced: what the answer has to be. */
-  readonly format: Format | undefined;
+  readonly format: AnswerFormat | undefined;
   /** A reader for each answer. */
   readonly reader: () => Reader;
 }
