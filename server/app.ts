@@ -22,6 +22,7 @@ import { ApiError, apiErrorOf, notFound } from "./errors.ts";
 import { Models } from "./models.ts";
 import { Serving } from "./serving.ts";
 import type { ServerOptions } from "./settings.ts";
+import { timedBodies } from "./timed_body.ts";
 
 /**
  * An app that answers as OpenAI's API does, by one engine, several models, or a
@@ -51,7 +52,7 @@ export function createApp(
       maxAge: 600,
     }));
   }
-  app.use(auth());
+  app.use(auth(), timedBodies(settings.bodyMs));
   app.use(bodyLimit({
     maxSize: settings.bodyBytes,
     onError: () => {

@@ -6,8 +6,9 @@
 import type { Context } from "npm:hono@4.13.19";
 import type { z } from "npm:zod@4.6.7";
 import type { Env } from "./context.ts";
-import { ApiError, apiErrorOf, badRequest } from "./errors.ts";
+import { ApiError, badRequest } from "./errors.ts";
 import { invalid } from "./invalid.ts";
+import { timed } from "./timed_body.ts";
 
 /** Deepest nesting of a body; what reads it recurses. */
 const DEEPEST = 100;
@@ -63,38 +64,12 @@ async function readText(c: Context<Env>): Promise<string> {
 }
 
 /** All bytes, in the time there is for them. */
-async function readBytes(c: Context<Env>): Promise<Uint8Array<ArrayBuffer>> {
-  const { bodyMs } = c.get("serving").settings;
+async function readBytes(c: Context<Env>): Promise<ArrayBuffer> {
   const { body } = c.req.raw;
-  if (body === null) return new Uint8Array(0);
-  const reader = body.getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const why = `Cannot read the body: it took more than ${bodyMs} ms`;
-      reject(new ApiError(408, why, { code: "body_timeout" }));
-    }, bodyMs);
-  });
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  try {
-    for (;;) {
-      const { done, value } = await Promise.race([reader.read(), late]);
-      if (done) break;
-      parts.push(value);
-    }
-    return new Uint8Array(await new Blob(parts).arrayBuffer());
-  } catch (error) {
-    reader.cancel(error).catch(() => {});
-    const known = apiErrorOf(error);
-    throw known.status === 500
-      ? new ApiError(400, "Cannot read the body: it broke off", {
-        code: "bad_body",
-        cause: error,
-      })
-      : known;
-  } finally {
-    clearTimeout(timer);
-  }
+  if (body === null) return new ArrayBuffer(0);
+  const { bodyMs } = c.get("serving").settings;
+  using coming = timed(body, bodyMs);
+  return await new Response(coming.body).arrayBuffer();
 }
 
 function parse(text: string): unknown {
