@@ -30,6 +30,8 @@ export class CallReader implements Reader {
   readonly #marks: CallMarks;
   readonly #names: ReadonlySet<string>;
   #state: "text" | "between" | "call";
+  /** Calls have just ended: space after them is no text. */
+  #closed = false;
   /** What was not told yet. */
   #held = "";
   #calls = 0;
@@ -65,6 +67,7 @@ export class CallReader implements Reader {
 
   #text(out: Said[]): boolean {
     const { open } = this.#marks;
+    if (this.#closed) this.#held = this.#held.trimStart();
     const at = open === undefined ? -1 : this.#held.indexOf(open);
     if (at >= 0) {
       this.#tell(out, at);
@@ -79,15 +82,18 @@ export class CallReader implements Reader {
   #tell(out: Said[], length: number): void {
     const text = this.#held.slice(0, length);
     this.#held = this.#held.slice(length);
-    if (text !== "") out.push({ text });
+    if (text === "") return;
+    out.push({ text });
+    this.#closed = false;
   }
 
   #between(): boolean {
     const { close } = this.#marks;
     const rest = this.#held.replace(/^[\s,;[\]]+/, "");
     if (close !== undefined && rest.startsWith(close)) {
-      this.#held = rest.slice(close.length).replace(/^\s+/, "");
+      this.#held = rest.slice(close.length);
       this.#state = "text";
+      this.#closed = true;
       return true;
     }
     if (rest.startsWith("{")) {
