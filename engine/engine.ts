@@ -18,7 +18,7 @@ import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
 import { Conversation, newState } from "./conversation.ts";
-import { FormatError } from "./format/error.ts";
+import type { Constraint } from "./format/constraint.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
@@ -141,6 +141,7 @@ export class Engine implements AsyncDisposable {
    * than fit together.
    * @throws {TypeError} unless exactly one of prompt, tokens and messages is given,
    * or for options that contradict each other.
+   * @throws {FormatError} for a `format` that cannot be kept to.
    */
   async *generate(options: GenerateOptions): AsyncGenerator<GeneratePart> {
     const { signal } = options;
@@ -148,9 +149,6 @@ export class Engine implements AsyncDisposable {
     const prompt = promptTokens(this.#parts, options);
     checkTokens(prompt, this.spec.vocab);
     const choices = choicesOf(options);
-    if (options.format !== undefined) {
-      throw new FormatError("#", "formats are not built yet");
-    }
     const request = this.#request(prompt, options);
     const seeking = this.cache.seek(prompt, options.tenant);
     if (seeking !== undefined) await seeking;
@@ -187,6 +185,7 @@ export class Engine implements AsyncDisposable {
     const { model, tokenizer, backend: { limits } } = this.#parts;
     const { prompt } = request;
     const stops = options.stop ?? [], logprobs = logprobsOf(options.logprobs);
+    const format = await this.#format(options);
     const bell = new Bell();
     const generations = Array.from({ length: made }, (_, index) => {
       const seed = options.seed === undefined || index === 0
@@ -203,6 +202,7 @@ export class Engine implements AsyncDisposable {
         index,
         scored: made > n,
         logprobs,
+        constraint: format?.(request.maxTokens),
         wake: bell.ring,
       });
     });
@@ -218,6 +218,24 @@ export class Engine implements AsyncDisposable {
     } finally {
       for (const { id } of generations) this.#loop.abort(id);
     }
+  }
+
+  /** What makes a constraint of so many tokens, where the answer has a format. */
+  async #format(
+    { format, ignoreEos }: GenerateOptions,
+  ): Promise<((maxTokens: number) => Constraint) | undefined> {
+    if (format === undefined) return undefined;
+    if (ignoreEos) {
+      throw new TypeError(
+        'Cannot generate with "format" and "ignoreEos": an answer of a format has an end, leave one of them out',
+      );
+    }
+    const [{ rulesOf }, { Constraint }] = await Promise.all([
+      import("./format/rules.ts"),
+      import("./format/constraint.ts"),
+    ]);
+    const rules = rulesOf(format, this.tokenizer);
+    return (maxTokens) => new Constraint(rules, maxTokens);
   }
 
   /** Answers found by beam search, best first. */
