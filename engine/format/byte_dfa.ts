@@ -81,7 +81,11 @@ const ALL = Array.from({ length: 256 }, (_, byte) => byte);
 function trimmed(rows: Int32Array[], tags: number[]): ByteDfa {
   const before: number[][] = rows.map(() => []);
   rows.forEach((row, s) => {
-    for (const to of new Set(row)) if (to >= 0) before[to]!.push(s);
+    let last = -1;
+    for (const to of row) {
+      if (to >= 0 && to !== last) before[to]!.push(s);
+      last = to;
+    }
   });
   const live = new Uint8Array(rows.length);
   const queue = tags.flatMap((tag, s) => tag >= 0 ? [s] : []);
@@ -114,22 +118,32 @@ function trimmed(rows: Int32Array[], tags: number[]): ByteDfa {
   return { size, classes, width, next, tags: kept };
 }
 
+/** Bytes whose columns are equal are of one class. */
 function classesOf(
   rows: readonly Int32Array[],
 ): { classes: Uint8Array; width: number } {
-  let classes = new Uint8Array(256), width = 1;
+  const sums = new Int32Array(256);
   for (const row of rows) {
-    const seen = new Map<number, number>(), finer = new Uint8Array(256);
     for (let byte = 0; byte < 256; byte++) {
-      const key = classes[byte]! * 2 ** 32 + row[byte]! + 1;
-      let id = seen.get(key);
-      if (id === undefined) seen.set(key, id = seen.size);
-      finer[byte] = id;
+      sums[byte] = Math.imul(sums[byte]! ^ row[byte]!, 0x9e3779b1) ^
+        (sums[byte]! >>> 15);
     }
-    classes = finer;
-    width = seen.size;
   }
-  return { classes, width };
+  const classes = new Uint8Array(256), firsts: number[] = [];
+  const bySum = new Map<number, number[]>();
+  for (let byte = 0; byte < 256; byte++) {
+    let among = bySum.get(sums[byte]!);
+    if (among === undefined) bySum.set(sums[byte]!, among = []);
+    let c = among.find((c) =>
+      rows.every((row) => row[firsts[c]!] === row[byte])
+    );
+    if (c === undefined) {
+      c = firsts.push(byte) - 1;
+      among.push(c);
+    }
+    classes[byte] = c;
+  }
+  return { classes, width: firsts.length };
 }
 
 /** The state behind a byte, -1 for none. */

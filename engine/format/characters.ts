@@ -3,7 +3,9 @@
  *
  * @module
  */
-import type { Nfa, Piece } from "./nfa.ts";
+import type { ByteDfa } from "./byte_dfa.ts";
+import { Kept } from "./kept.ts";
+import { Nfa, type Piece } from "./nfa.ts";
 
 /** First and last code points of runs, ascending, none touching the next. */
 export type Characters = readonly (readonly [number, number])[];
@@ -48,8 +50,18 @@ export function others(of: Characters): Characters {
 /** Control characters, quotation mark and backslash: a JSON text has them escaped. */
 const ESCAPED: Characters = [[0, 0x1f], [0x22, 0x22], [0x5c, 0x5c]];
 
+const spelled = new Kept<ByteDfa>(100);
+
 /** Their one spelling within a JSON string: escaped where it must be, UTF-8 else. */
 export function spell(nfa: Nfa, characters: Characters): Piece {
+  const dfa = spelled.get(characters.join(), () => {
+    const own = new Nfa();
+    return own.deterministic([spellAll(own, characters)]);
+  });
+  return nfa.automaton(dfa);
+}
+
+function spellAll(nfa: Nfa, characters: Characters): Piece {
   const from = nfa.state(), to = nfa.state();
   for (const [low, high] of common(characters, ESCAPED)) {
     for (let c = low; c <= high; c++) {

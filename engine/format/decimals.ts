@@ -4,6 +4,7 @@
  * @module
  */
 import { both, type ByteDfa, explore } from "./byte_dfa.ts";
+import { Kept } from "./kept.ts";
 
 /** Most digits before the point, and in all: as many as a double tells apart. */
 const DIGITS = 15;
@@ -38,6 +39,14 @@ export const ANY_NUMBER: NumberRange = {
  * exponent; without a minus before nought. Nothing where there is none.
  */
 export function numberDfa(range: NumberRange): ByteDfa {
+  const { low, high, aboveLow, belowHigh, whole, multiple } = range;
+  const key = [low, high, aboveLow, belowHigh, whole, multiple].join();
+  return kept.get(key, () => makeDfa(range));
+}
+
+const kept = new Kept<ByteDfa>(64);
+
+function makeDfa(range: NumberRange): ByteDfa {
   const digits = rangeDfa(range);
   if (range.multiple === 1) return digits;
   return both(digits, multipleDfa(range.multiple));

@@ -12,6 +12,7 @@ import {
   union,
 } from "./characters.ts";
 import { both, type ByteDfa, without } from "./byte_dfa.ts";
+import { Kept } from "./kept.ts";
 import { Nfa, type Piece } from "./nfa.ts";
 
 /** Most repetitions that are written out. */
@@ -40,6 +41,12 @@ export class PatternError extends Error {
  * Throws a {@linkcode PatternError}, and TooLarge.
  */
 export function patternDfa(source: string): ByteDfa {
+  return kept.get(source, () => makeDfa(source));
+}
+
+const kept = new Kept<ByteDfa>(64);
+
+function makeDfa(source: string): ByteDfa {
   try {
     new RegExp(source, "u");
   } catch (error) {

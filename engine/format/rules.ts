@@ -8,6 +8,7 @@ import type { AnswerFormat } from "../options.ts";
 import { buildGrammar } from "./builder.ts";
 import type { Rules } from "./constraint.ts";
 import { FormatError } from "./error.ts";
+import { Kept } from "./kept.ts";
 import { Machine } from "./machine.ts";
 import { Masks } from "./masks.ts";
 import { treeOf } from "./token_tree.ts";
@@ -19,7 +20,7 @@ const MOST_KEPT = 16;
 const MOST_TEXT = 1 << 18;
 const MOST_DEPTH = 100;
 
-const kept = new WeakMap<Tokenizer, Map<string, Rules>>();
+const kept = new WeakMap<Tokenizer, Kept<Rules>>();
 
 /**
  * The rules of a format. Those of formats that were asked for of late are found again,
@@ -30,15 +31,8 @@ const kept = new WeakMap<Tokenizer, Map<string, Rules>>();
 export function rulesOf(format: AnswerFormat, tokenizer: Tokenizer): Rules {
   const text = schemaText(format);
   let known = kept.get(tokenizer);
-  if (known === undefined) kept.set(tokenizer, known = new Map());
-  const rules = known.get(text) ?? makeRules(JSON.parse(text), tokenizer);
-  // The least recently used comes first.
-  known.delete(text);
-  known.set(text, rules);
-  for (const old of known.keys()) {
-    if (known.size > MOST_KEPT) known.delete(old);
-  }
-  return rules;
+  if (known === undefined) kept.set(tokenizer, known = new Kept(MOST_KEPT));
+  return known.get(text, () => makeRules(JSON.parse(text), tokenizer));
 }
 
 function schemaText(format: AnswerFormat): string {

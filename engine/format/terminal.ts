@@ -84,13 +84,16 @@ export class Automaton implements Terminal {
   }
 
   #bytes({ single }: TokenTree): number[][] {
-    return Array.from({ length: this.#dfa.size }, (_, s) => {
-      const to = new Set<number>();
-      for (let byte = 0; byte < 256; byte++) {
-        const next = single[byte] ? stepOf(this.#dfa, s, byte) : -1;
-        if (next >= 0 && next !== s) to.add(next);
+    const { size, width, classes, next } = this.#dfa;
+    const usable = new Uint8Array(width);
+    classes.forEach((c, byte) => usable[c]! |= single[byte]!);
+    return Array.from({ length: size }, (_, s) => {
+      const to: number[] = [];
+      for (let c = 0; c < width; c++) {
+        const at = usable[c] ? next[s * width + c]! : -1;
+        if (at >= 0 && at !== s && at !== to.at(-1)) to.push(at);
       }
-      return [...to];
+      return to;
     });
   }
 
