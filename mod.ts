@@ -33,6 +33,7 @@ export type {
 } from "./engine/conversation.ts";
 export type {
   EachLogitsOptions,
+  EmbedOptions,
   Engine,
   LogitsOptions,
   MemoryReport,

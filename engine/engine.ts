@@ -18,6 +18,7 @@ import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
 import { Conversation, newState } from "./conversation.ts";
+import { EmbedJob, type EmbedOptions, firstPooled } from "./embed.ts";
 import type { Constraint } from "./format/constraint.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
@@ -53,6 +54,7 @@ export type {
   LogitsOptions,
   VisitLogits,
 } from "./logits.ts";
+export type { EmbedOptions } from "./embed.ts";
 export type { MemoryReport } from "./memory_report.ts";
 
 /** Everything an engine is put together from. */
@@ -339,6 +341,41 @@ export class Engine implements AsyncDisposable {
     const request = { id: job.id, prompt: [...ids], maxTokens: 0, logits };
     this.#loop.add(request, job, signal);
     await job.done;
+  }
+
+  /**
+   * A text as a point: what the model has of its tokens behind the last norm, the mean
+   * over all positions or that of the last one, scaled to length 1. Texts of like
+   * meaning lie near each other as far as the model was trained for that.
+   *
+   * @throws {RangeError} for an empty list, an id outside the vocabulary, more
+   * tokens than the context, or options out of bounds.
+   */
+  async embed(
+    tokens: readonly number[],
+    { pool = "mean", signal, tenant }: EmbedOptions = {},
+  ): Promise<Float32Array> {
+    signal?.throwIfAborted();
+    checkTokens(tokens, this.spec.vocab);
+    checkLength(tokens.length, this.#bounds);
+    const first = firstPooled(pool, tokens.length);
+    const id = `embed-${this.#requests++}`;
+    const job = new EmbedJob(id, first, tokens.length, this.spec.hidden);
+    this.#loop.add(
+      {
+        id,
+        prompt: [...tokens],
+        maxTokens: 0,
+        // From a position on: what is cached is computed too, for its rows.
+        logits: first === 0 ? tokens.length - 1 : "last",
+        ...(tenant === undefined ? {} : { tenant }),
+      },
+      job,
+      signal,
+    );
+    const point = await job.done;
+    if (point === undefined) throw noNumbers(this.#parts.model, tokens.length);
+    return point;
   }
 
   /**
