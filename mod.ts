@@ -34,6 +34,7 @@ export type {
 export type {
   ChatOptions,
   EachLogitsOptions,
+  EmbedOptions,
   Engine,
   LogitsOptions,
   MemoryReport,

@@ -10,6 +10,7 @@ import { type BackendOffer, offerBackend } from "../engine/backends.ts";
 import { contextOf } from "../engine/context.ts";
 import { pluginsFor } from "../engine/plugins.ts";
 import type { LoadOptions } from "../mod.ts";
+import { modelSpec } from "../models/arch/mod.ts";
 import type { GgufFile } from "../models/gguf.ts";
 
 const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
@@ -17,10 +18,11 @@ const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
 /** The plan that `load()` would make of the same options. */
 export async function planOnly(
   file: GgufFile,
-  spec: ModelSpec,
+  trained: ModelSpec,
   options: LoadOptions,
 ): Promise<CachePlan> {
-  const context = contextOf(spec, options);
+  const context = contextOf(trained, options);
+  const spec = modelSpec(file, context);
   const { formats, weights } = options.backend === "reference"
     ? referenceOffer(spec)
     : await offerBackend(file, spec, context, options);

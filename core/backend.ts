@@ -75,6 +75,8 @@ export interface StepBatch {
   readonly wantedRows: Int32Array;
   /** How many of the largest logits to find for each wanted row, 0 to `limits.top`. */
   top: number;
+  /** Whether `StepResult.state()` is asked for; absent: no. Not within a sweep. */
+  states?: boolean;
   /** Absent where every block has to be on the device. */
   readonly stream?: StreamBatch | undefined;
   /** Absent where the backend was bound without boundaries. */
@@ -171,6 +173,11 @@ export interface StepResult {
   topIds(i: number): Int32Array;
   /** The logits of `topIds(i)`. */
   topLogits(i: number): Float32Array;
+  /**
+   * Writes row `row` of the step, wanted or not, as it is behind the last norm; there
+   * where `batch.states` was set.
+   */
+  state(row: number, out: Float32Array): void;
 }
 
 /** Bounds the engine plans by. */

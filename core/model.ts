@@ -54,7 +54,7 @@ export interface RopeSpec {
   readonly base: number;
   /** Positions are divided by this (linear scaling); 1 for none. */
   readonly divide: number;
-  /** How many values of a head turn; the rest pass through. */
+  /** How many values of a head turn, 0 for none; the rest pass through. */
   readonly dims: number;
   /** What divides the frequencies (Llama 3): a tensor by name, or the dims / 2 values. */
   readonly factors?: string | readonly number[];
@@ -132,6 +132,8 @@ export interface LayerSpec {
   readonly attnScale: number;
   /** Scores s become cap · tanh(s / cap) before they are masked (Gemma 2); default: as is. */
   readonly attnCap?: number;
+  /** What each half adds to the residual stream is multiplied by this (Granite); default 1. */
+  readonly residualScale?: number;
   /** Of the gate; "gelu" is its tanh form. */
   readonly activation: "silu" | "gelu";
   /** Names of its tensors, those of MLPs apart. */
@@ -158,6 +160,8 @@ export interface ModelSpec {
   readonly normEps: number;
   /** Embeddings are multiplied by this; 1 for none. */
   readonly embeddingScale: number;
+  /** Logits are multiplied by this, before any cap (Granite); default 1. */
+  readonly logitScale?: number;
   /** Logits become cap · tanh(logit / cap) (Gemma 2); default: as they are. */
   readonly logitCap?: number;
   /** The layers, first to last. */
@@ -168,7 +172,7 @@ export interface ModelSpec {
   readonly outputNorm: string;
   /** The same name as `embedding` where the two are tied. */
   readonly output: string;
-  /** Names of its tensors. */
+  /** Every tensor by its name, and views into some of them (models/arch/views.ts). */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 

@@ -204,7 +204,7 @@ export class Conversation {
     fresh: readonly number[],
     added: string,
     { finish }: GeneratePart,
-    { tenant, beams }: TurnOptions,
+    { tenant, beams, format }: TurnOptions,
   ): ConversationState {
     const { asked, text, tokens, sampling } = begun;
     const { tokenizer } = this.#engine;
@@ -214,7 +214,9 @@ export class Conversation {
     const answer = whole ? tokenizer.decode(made) : begun.answer + added;
     const messages = [...asked, { role: "assistant", content: answer }];
     if (!whole) return { ...newState(messages), tenant };
-    const goesOn = finish !== "stop" && made.length > 0 && beams === undefined;
+    // An answer of a format is whole whatever its length was.
+    const goesOn = finish !== "stop" && made.length > 0 &&
+      beams === undefined && format === undefined;
     return {
       messages,
       text: text + tokenizer.quote(answer),

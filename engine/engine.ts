@@ -18,7 +18,8 @@ import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
 import { Conversation, newState } from "./conversation.ts";
-import { FormatError } from "./format/error.ts";
+import { EmbedJob, type EmbedOptions, firstPooled } from "./embed.ts";
+import type { Constraint } from "./format/constraint.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
@@ -60,6 +61,7 @@ export type {
   LogitsOptions,
   VisitLogits,
 } from "./logits.ts";
+export type { EmbedOptions } from "./embed.ts";
 export type { MemoryReport } from "./memory_report.ts";
 export type { ChatOptions } from "./prompt.ts";
 
@@ -149,6 +151,7 @@ export class Engine implements AsyncDisposable {
    * than fit together.
    * @throws {TypeError} unless exactly one of prompt, tokens and messages is given,
    * or for options that contradict each other.
+   * @throws {FormatError} for a `format` that cannot be kept to.
    */
   async *generate(options: GenerateOptions): AsyncGenerator<GeneratePart> {
     const { signal } = options;
@@ -156,9 +159,6 @@ export class Engine implements AsyncDisposable {
     const prompt = promptTokens(this.#parts, options);
     checkTokens(prompt, this.spec.vocab);
     const choices = choicesOf(options);
-    if (options.format !== undefined) {
-      throw new FormatError("#", "formats are not built yet");
-    }
     const request = this.#request(prompt, options);
     const seeking = this.cache.seek(prompt, options.tenant);
     if (seeking !== undefined) await seeking;
@@ -195,6 +195,7 @@ export class Engine implements AsyncDisposable {
     const { model, tokenizer, backend: { limits } } = this.#parts;
     const { prompt } = request;
     const stops = options.stop ?? [], logprobs = logprobsOf(options.logprobs);
+    const format = await this.#format(options);
     const bell = new Bell();
     const generations = Array.from({ length: made }, (_, index) => {
       const seed = options.seed === undefined || index === 0
@@ -211,6 +212,7 @@ export class Engine implements AsyncDisposable {
         index,
         scored: made > n,
         logprobs,
+        constraint: format?.(request.maxTokens),
         wake: bell.ring,
       });
     });
@@ -226,6 +228,24 @@ export class Engine implements AsyncDisposable {
     } finally {
       for (const { id } of generations) this.#loop.abort(id);
     }
+  }
+
+  /** What makes a constraint of so many tokens, where the answer has a format. */
+  async #format(
+    { format, ignoreEos }: GenerateOptions,
+  ): Promise<((maxTokens: number) => Constraint) | undefined> {
+    if (format === undefined) return undefined;
+    if (ignoreEos) {
+      throw new TypeError(
+        'Cannot generate with "format" and "ignoreEos": an answer of a format has an end, leave one of them out',
+      );
+    }
+    const [{ rulesOf }, { Constraint }] = await Promise.all([
+      import("./format/rules.ts"),
+      import("./format/constraint.ts"),
+    ]);
+    const rules = rulesOf(format, this.tokenizer);
+    return (maxTokens) => new Constraint(rules, maxTokens);
   }
 
   /** Answers found by beam search, best first. */
@@ -329,6 +349,41 @@ export class Engine implements AsyncDisposable {
     const request = { id: job.id, prompt: [...ids], maxTokens: 0, logits };
     this.#loop.add(request, job, signal);
     await job.done;
+  }
+
+  /**
+   * A text as a point: what the model has of its tokens behind the last norm, the mean
+   * over all positions or that of the last one, scaled to length 1. Texts of like
+   * meaning lie near each other as far as the model was trained for that.
+   *
+   * @throws {RangeError} for an empty list, an id outside the vocabulary, more
+   * tokens than the context, or options out of bounds.
+   */
+  async embed(
+    tokens: readonly number[],
+    { pool = "mean", signal, tenant }: EmbedOptions = {},
+  ): Promise<Float32Array> {
+    signal?.throwIfAborted();
+    checkTokens(tokens, this.spec.vocab);
+    checkLength(tokens.length, this.#bounds);
+    const first = firstPooled(pool, tokens.length);
+    const id = `embed-${this.#requests++}`;
+    const job = new EmbedJob(id, first, tokens.length, this.spec.hidden);
+    this.#loop.add(
+      {
+        id,
+        prompt: [...tokens],
+        maxTokens: 0,
+        // From a position on: what is cached is computed too, for its rows.
+        logits: first === 0 ? tokens.length - 1 : "last",
+        ...(tenant === undefined ? {} : { tenant }),
+      },
+      job,
+      signal,
+    );
+    const point = await job.done;
+    if (point === undefined) throw noNumbers(this.#parts.model, tokens.length);
+    return point;
   }
 
   /**

@@ -48,6 +48,7 @@ export function fingerprintsOf(
       l.rope.factors,
       l.attnScale,
       l.window,
+      ...rare(l.rope.magnitude, l.attnCap),
     ])),
     plan: hash([
       plan.backend,
@@ -69,6 +70,11 @@ export function fingerprintsOf(
     ]),
     address: plan.fingerprint,
   };
+}
+
+/** What few models have, so that the prints of others stay as they were. */
+function rare(magnitude: number | undefined, cap: number | undefined) {
+  return magnitude === undefined && cap === undefined ? [] : [magnitude, cap];
 }
 
 /** What differs; blocks whose addresses begin otherwise are of another plan. */

@@ -7,6 +7,7 @@ import type { StepResult } from "../core/backend.ts";
 import type { StepEntry } from "../core/scheduler_types.ts";
 import type { Miss } from "../core/slots.ts";
 import type { TokenDecoder, Tokenizer } from "../models/tokenizer.ts";
+import type { Constraint } from "./format/constraint.ts";
 import type { Ended, Job } from "./job.ts";
 import { logTotal } from "./log_total.ts";
 import { logprobOf } from "./logprobs.ts";
@@ -30,6 +31,8 @@ export interface GenerationParts {
   readonly scored: boolean;
   /** How many alternatives to give beside each token's log-probability, if that is. */
   readonly logprobs?: number | undefined;
+  /** Says what may follow, where the answer has a format. */
+  readonly constraint?: Constraint | undefined;
   /** Called when there is something to read. */
   readonly wake: () => void;
 }
@@ -71,7 +74,9 @@ export class Generation implements Job {
   }
 
   get top(): number {
-    const { sampler, logprobs = 0 } = this.#parts;
+    const { sampler, logprobs = 0, constraint } = this.#parts;
+    if (constraint !== undefined) return sampler.topOf;
+    // All are looked at where the sampler wants that, sorted out or not.
     return Math.max(sampler.top, logprobs);
   }
 
@@ -79,11 +84,14 @@ export class Generation implements Job {
   rows(_entry: StepEntry): void {}
 
   sample(i: number, result: StepResult): number {
-    const row = this.#row, { sampler, scored, logprobs } = this.#parts;
+    const row = this.#row;
+    const { sampler, scored, logprobs, constraint } = this.#parts;
     row.logits = result.logits(i);
     row.topIds = result.topIds(i);
     row.topLogits = result.topLogits(i);
-    const token = sampler.next(row satisfies LogitsRow);
+    const token = constraint === undefined
+      ? sampler.next(row satisfies LogitsRow)
+      : sampler.nextOf(row, constraint.mask);
     if (token < 0) {
       const { model, prompt } = this.#parts;
       throw noNumbers(model, prompt.length + this.#made);
@@ -99,20 +107,23 @@ export class Generation implements Job {
   }
 
   take(token: number): boolean {
-    const { tokenizer, sampler, stop, ignoreEos } = this.#parts;
+    const { tokenizer, sampler, stop, ignoreEos, constraint } = this.#parts;
     this.#lastAt = performance.now();
     if (this.#made++ === 0) this.#firstAt = this.#lastAt;
     sampler.push(token);
+    constraint?.take(token);
+    const ended = constraint?.shortened ? "length" : "stop";
     if (!ignoreEos && tokenizer.eog.has(token)) {
-      this.#finish = "stop";
+      this.#finish = ended;
       return true;
     }
     this.#tokens.push(token);
     if (this.#last !== undefined) this.#logprobs.push(this.#last);
     this.#text += stop.push(this.#decoder.push(token));
     if (stop.stopped) this.#finish = "stop";
+    else if (constraint?.ended) this.#finish = ended;
     this.#parts.wake();
-    return stop.stopped;
+    return this.#finish !== undefined;
   }
 
   ended({ reason, cached = 0, miss }: Ended, error: unknown): void {

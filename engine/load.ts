@@ -57,8 +57,8 @@ export async function load(
       }),
   });
   const file = await openGguf(path, { signal });
-  const spec = modelSpec(file);
-  const context = contextOf(spec, options);
+  const context = contextOf(modelSpec(file), options);
+  const spec = modelSpec(file, context);
   const offer = await offerBackend(file, spec, context, options);
   const compiled = await compilePlan({
     model: modelShape(spec),

@@ -58,20 +58,29 @@ function layers(
   });
 }
 
+/** Swaps parts of every layer's tensors. */
+function tensors(
+  change: (tensors: LayerSpec["tensors"]) => Partial<LayerSpec["tensors"]>,
+): Mutant {
+  return layers(({ tensors }) => ({
+    tensors: { ...tensors, ...change(tensors) },
+  }));
+}
+
 const windowed = (layer: LayerSpec) => layer.window !== undefined;
 const global = (layer: LayerSpec) => layer.window === undefined;
 
 /** Mistakes an implementation could make, and models that must show each. */
 const MUTANTS: Readonly<Record<string, [readonly string[], Mutant]>> = {
   "rope-style": [
-    ["llama-gqa", "gemma3"],
+    ["llama-gqa", "gemma3", "gemma2", "phi3", "qwen2", "qwen3"],
     layers(({ rope }) => {
       const style = rope.style === "halves" ? "neighbours" : "halves";
       return { rope: { ...rope, style } };
     }),
   ],
   "rope-base-10000": [
-    ["gemma3", "llama3-rope"],
+    ["gemma3", "llama3-rope", "qwen2", "qwen3"],
     layers(({ rope }) => ({ rope: { ...rope, base: 10000 } })),
   ],
   "one-rope-base": [
@@ -97,42 +106,78 @@ const MUTANTS: Readonly<Record<string, [readonly string[], Mutant]>> = {
     },
   ],
   "rms-eps-1e-3": [
-    ["llama-gqa", "head-128", "mistral-swa", "gemma3"],
+    ["llama-gqa", "head-128", "mistral-swa", "gemma3", "gemma2", "phi3"],
     (spec) => ({ ...spec, normEps: 1e-3 }),
   ],
   "no-window": [
-    ["mistral-swa", "gemma3"],
+    ["mistral-swa", "gemma3", "gemma2", "phi3"],
     layers(() => ({ window: undefined })),
   ],
   "window+1": [
-    ["mistral-swa", "gemma3"],
+    ["mistral-swa", "gemma3", "gemma2", "phi3"],
     layers(({ window }) => ({ window: window! + 1 }), windowed),
   ],
   "window-1": [
-    ["mistral-swa", "gemma3"],
+    ["mistral-swa", "gemma3", "gemma2", "phi3"],
     layers(({ window }) => ({ window: window! - 1 }), windowed),
   ],
+  "windows-on-odd-layers": [
+    ["gemma2"],
+    (spec) => {
+      const { window } = spec.layers.find(windowed)!;
+      const swapped = layers((l) => ({
+        window: l.window === undefined ? window : undefined,
+      }));
+      return swapped(spec);
+    },
+  ],
+  "no-attention-softcap": [
+    ["gemma2"],
+    (spec) => ({
+      ...spec,
+      layers: spec.layers.map(({ attnCap: _, ...layer }) => layer),
+    }),
+  ],
+  "no-final-softcap": [["gemma2"], ({ logitCap: _, ...spec }) => spec],
+  "no-qkv-bias": [
+    ["qwen2"],
+    layers(({ tensors: { qBias: _q, kBias: _k, vBias: _v, ...tensors } }) => ({
+      tensors,
+    })),
+  ],
+  "no-v-bias": [
+    ["qwen2"],
+    layers(({ tensors: { vBias: _, ...tensors } }) => ({ tensors })),
+  ],
+  "k-and-v-swapped": [["phi3"], tensors(({ k, v }) => ({ k: v, v: k }))],
+  "gate-up-swapped": [
+    ["phi3"],
+    layers(({ mlp }) => ({ mlp: { ...mlp!, gate: mlp!.up, up: mlp!.gate } })),
+  ],
   "window-on-all-layers": [
-    ["gemma3"],
+    ["gemma3", "gemma2"],
     (spec) => {
       const { window } = spec.layers.find(windowed)!;
       return layers(() => ({ window }))(spec);
     },
   ],
   "no-embedding-scale": [
-    ["gemma3"],
+    ["gemma3", "gemma2"],
     (spec) => ({ ...spec, embeddingScale: 1 }),
   ],
-  "silu-for-gelu": [["gemma3"], layers(() => ({ activation: "silu" }))],
+  "silu-for-gelu": [
+    ["gemma3", "gemma2"],
+    layers(() => ({ activation: "silu" })),
+  ],
   "gelu-for-silu": [["llama-gqa"], layers(() => ({ activation: "gelu" }))],
   "no-qk-norm": [
-    ["gemma3"],
+    ["gemma3", "qwen3"],
     layers(({ tensors: { qNorm: _q, kNorm: _k, ...tensors } }) => ({
       tensors,
     })),
   ],
   "no-post-norms": [
-    ["gemma3"],
+    ["gemma3", "gemma2"],
     layers(({ tensors }) => {
       const { postAttnNorm: _a, postFfnNorm: _f, ...rest } = tensors;
       return { tensors: rest };

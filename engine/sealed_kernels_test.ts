@@ -74,7 +74,7 @@ function plain(layer: Layer, rows: Rows, sealed: readonly Uint8Array[]) {
     if (bytes.length > 0) codec.open(shape, bytes, coded);
     return { open, coded: bytes.length > 0 ? coded : open };
   });
-  const group = qHeads / kvHeads, out: number[] = [];
+  const { cap = 0 } = rows, group = qHeads / kvHeads, out: number[] = [];
   for (let r = 0; r < rows.to - rows.from; r++) {
     const position = rows.from + r, own = Math.floor(position / tokens);
     const seen = Array.from({ length: position + 1 }, (_, p) => p)
@@ -90,7 +90,8 @@ function plain(layer: Layer, rows: Rows, sealed: readonly Uint8Array[]) {
         const [x, from] = at(p, 0);
         let dot = 0;
         for (let d = 0; d < dim; d++) dot += rows.q[q + d]! * x[from + d]!;
-        return dot;
+        const bits = cap * Math.LOG2E;
+        return cap === 0 ? dot : bits * Math.tanh(dot / bits);
       });
       const most = Math.max(...scores);
       const weights = scores.map((s) => 2 ** (s - most));
@@ -219,7 +220,9 @@ for (const build of BUILDS) {
           starts: (p: number) => Math.max(0, p - 40),
           sinks: (p: number) => p > 40 ? 3 : 0,
         };
-        for (const more of [{}, windowed]) {
+        for (
+          const more of [{}, windowed, { cap: 3 }, { ...windowed, cap: 3 }]
+        ) {
           const [one, two] = await Promise.all([1, 5].map(async (tile) => {
             const rows = rowsOf(layer, 400, 420, { ...more, tile });
             return sealAndAttend(await Kernels.open(build), layer, rows);

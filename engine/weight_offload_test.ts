@@ -20,6 +20,9 @@ import { tinyModels } from "./testing/tiny_fixtures.ts";
 /** Formats of all kinds, and the deepest. */
 const names = [
   "gemma3",
+  "gemma2",
+  "qwen2",
+  "phi3",
   "mistral-swa",
   "head-80",
   "llama-gqa-f16",

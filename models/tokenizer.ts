@@ -71,6 +71,8 @@ export interface Tokenizer {
   createDecoder(): TokenDecoder;
   /** Bytes of one token, which may be part of a character; do not write to them. */
   bytes(id: number): Uint8Array;
+  /** Whether it stands for a piece of text, or a byte, and for nothing else. */
+  isText(id: number): boolean;
 }
 
 /**
@@ -201,6 +203,11 @@ class VocabularyTokenizer implements Tokenizer {
     const bytes = this.#spell(id);
     this.#bytes.set(id, bytes);
     return bytes;
+  }
+
+  isText(id: number): boolean {
+    const kind = this.#vocabulary.kinds[id];
+    return kind === TOKEN.NORMAL || kind === TOKEN.BYTE;
   }
 
   #spell(id: number): Uint8Array {

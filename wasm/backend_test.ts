@@ -71,6 +71,42 @@ const ODD: readonly RandomModel[] = [
       rope: { style: "neighbours", base: 500, divide: 4, dims: 8 },
     }],
   }),
+  randomModel({
+    vocab: 70,
+    hidden: 40,
+    biases: true,
+    logitScale: 0.5,
+    logitCap: 5,
+    layers: [
+      {
+        ...{ qHeads: 6, kvHeads: 2, headDim: 24, ffn: 40 },
+        attnCap: 2,
+        rope: {
+          ...{ style: "halves", base: 500, divide: 1, dims: 8 },
+          factors: [1, 2, 3, 4],
+          magnitude: 1.5,
+        },
+      },
+      {
+        ...{ qHeads: 3, kvHeads: 3, headDim: 8, ffn: 24 },
+        residualScale: 0.3,
+        rope: { style: "neighbours", base: 500, divide: 1, dims: 0 },
+      },
+    ],
+  }),
+  randomModel({
+    vocab: 9,
+    hidden: 24,
+    norms: true,
+    biases: true,
+    logitScale: 3,
+    layers: [
+      {
+        ...{ qHeads: 2, kvHeads: 1, headDim: 16, ffn: 24 },
+        ...{ attnCap: 50, residualScale: 1.5, window: 11 },
+      },
+    ],
+  }),
 ];
 
 function ids(vocab: number, length: number): number[] {
@@ -152,8 +188,9 @@ Deno.test("createWasm() turns queries back for sinks beyond reach as the referen
   const model = randomModel({
     vocab: 40,
     hidden: 16,
+    biases: true,
     layers: [
-      { ...heads, qHeads: 4, kvHeads: 4 },
+      { ...heads, qHeads: 4, kvHeads: 4, attnCap: 2 },
       {
         ...heads,
         qHeads: 6,
@@ -165,7 +202,9 @@ Deno.test("createWasm() turns queries back for sinks beyond reach as the referen
           divide: 2,
           dims: 32,
           factors: "0.attnNorm",
+          magnitude: 1.3,
         },
+        attnCap: 4,
       },
       {
         ...heads,

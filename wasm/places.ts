@@ -67,7 +67,6 @@ export function takePlaces(
     wanted: words + 4,
     top: words + 8,
     tileCount: words + 12,
-    spread: words + 16,
     seals: words + 20,
     parts: work("batch", partWordBytes(spec.layers.length)),
     kept: Array.from(

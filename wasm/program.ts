@@ -32,12 +32,11 @@ export interface Places {
   readonly firsts: readonly number[];
   readonly backs: readonly number[];
   readonly tiles: number;
-  /** Single words: rows, wanted, top, tiles, spread, seals. */
+  /** Single words: rows, wanted, top, tiles (and behind it whether splits are spread), seals. */
   readonly rows: number;
   readonly wanted: number;
   readonly top: number;
   readonly tileCount: number;
-  readonly spread: number;
   /** Words of boundaries.ts. */
   readonly parts: number;
   /** Rows at each boundary: [row][hidden] f32. */
@@ -165,6 +164,7 @@ export function compileProgram(options: ProgramOptions): Program {
       KIND.angles,
       0,
       ...[coarse, fine, rope.dims / 2, turns, at.positions, at.rows],
+      f32(rope.magnitude ?? 1),
     );
     place.angles = options.base + record * RECORD_BYTES;
   }
@@ -180,7 +180,7 @@ export function compileProgram(options: ProgramOptions): Program {
   out.barrier();
 
   // A layer ends by leaving what it adds to x; the next norm adds it.
-  let pending = 0, after = 0;
+  let pending = 0, after = 0, scale = 1;
   const norm = (weight: string, flags: number): void => {
     const eps = f32(spec.normEps);
     row(
@@ -189,7 +189,7 @@ export function compileProgram(options: ProgramOptions): Program {
       ...[at.x, hidden, spec.hidden] as const,
       at.first,
       at.rows,
-      ...[vector(weight), eps, pending, after, 0],
+      ...[vector(weight), eps, pending, after, 0, 0, 0, f32(scale)],
     );
     out.barrier();
     pending = 0;
@@ -203,23 +203,25 @@ export function compileProgram(options: ProgramOptions): Program {
       ...[at.x, hidden, spec.hidden] as const,
       at.first,
       at.rows,
-      ...[0, f32(spec.normEps), pending, after, 0],
+      ...[0, f32(spec.normEps), pending, after, 0, 0, 0, f32(scale)],
     );
     out.barrier();
     pending = 0;
   };
-  /** A product added to x: at once, or by the next norm where it is normed itself. */
+  /** A product added to x: at once, or by the next norm where it is normed or scaled. */
   const addTo = (
     name: string,
     forms: Forms,
     post: string | undefined,
+    { residualScale = 1 }: LayerSpec,
   ): void => {
-    if (post === undefined) {
+    if (post === undefined && residualScale === 1) {
       product(name, forms, at.x, hidden, at.rows, FLAG.add);
     } else {
       product(name, forms, at.y, hidden, at.rows);
       pending = at.y;
       after = vector(post);
+      scale = residualScale;
     }
     out.barrier();
   };
@@ -264,7 +266,7 @@ export function compileProgram(options: ProgramOptions): Program {
       ...[0, 0, 0, 0, 0, 0, attend],
     );
     out.barrier();
-    addTo(t.attnOut, at.first, t.postAttnNorm);
+    addTo(t.attnOut, at.first, t.postAttnNorm, layer);
     norm(t.ffnNorm, wants(mlp.gate, mlp.up));
     const width = extent.ffn * 4;
     out.add(KIND.gated, 0);
@@ -279,7 +281,7 @@ export function compileProgram(options: ProgramOptions): Program {
       ...[0, 0, 0, 0, 0, at.up],
     );
     out.barrier();
-    addTo(mlp.down, at.second, t.postFfnNorm);
+    addTo(mlp.down, at.second, t.postFfnNorm, layer);
     if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
     targets.rest.push(here());
     targets.hold.push(release() ? here() : 0);
@@ -299,7 +301,13 @@ export function compileProgram(options: ProgramOptions): Program {
   product(spec.output, at.first, at.logits, line, at.wanted);
   out.barrier();
   const top = [at.logits, line, spec.vocab, at.top, at.shares, options.most];
-  out.add(KIND.top, 0, ...top, at.topIds, at.topValues, at.wanted);
+  const { logitScale = 1, logitCap = 0 } = spec;
+  out.add(
+    KIND.top,
+    0,
+    ...[...top, at.topIds, at.topValues, at.wanted],
+    ...[f32(logitScale), f32(logitCap)],
+  );
   out.barrier();
   out.add(KIND.topMerge, 0, ...top, at.topIds, at.topValues, at.wanted);
   targets.end = here();
@@ -365,6 +373,7 @@ function attention(
     ...[at.tables[g]!, tableStride, at.positions, at.seqs],
     ...[shape.tokens, offset, part, size, at.rows],
     ...[at.qkv + q, at.qkv + q + kv],
+    ...[vector(t.qBias), vector(t.kBias), vector(t.vBias)],
   );
   out.barrier();
   if (sealed !== 0) {
@@ -383,7 +392,8 @@ function attention(
     pairs,
     ...[at.qkv, stride, at.heads, extent.heads * 4],
     ...[at.tables[g]!, tableStride, at.starts[g]!, at.sinks[g]!],
-    ...[at.positions, at.seqs, at.tiles, at.tileCount, at.spread],
+    ...[at.positions, at.seqs, at.tiles, at.tileCount],
+    f32((layer.attnCap ?? 0) * Math.LOG2E),
     ...[kvHeads, qHeads / kvHeads, headDim, shape.tokens, offset, part, size],
     ...[at.scratch, at.scratchBytes, at.partial, extent.splits],
     ...[at.backs[g]!, angles, at.firsts[g]!, sealed],

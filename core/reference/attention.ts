@@ -6,6 +6,7 @@
 import { rawFloats } from "../defaults.ts";
 import type { BlockShape } from "../types.ts";
 import { blockIndex, type KeyOrValue } from "./block_layout.ts";
+import { capped } from "./soft_cap.ts";
 
 /** The blocks of one sequence as one layer sees them. */
 export interface LayerBlocks {
@@ -45,7 +46,8 @@ export function append(
 
 /**
  * Attention of one row: for each of the query's heads, softmax over what it
- * sees of q·k * `scale`, then the weighted sum of the values, to `out`.
+ * sees of q·k * `scale`, under the soft `cap`, then the weighted sum of the
+ * values, to `out`.
  *
  * `q` and `out` are qHeads × headDim. Query heads share key heads in runs:
  * with 6 query and 2 key heads, 0..2 use 0 and 3..5 use 1. Two passes, double
@@ -59,6 +61,7 @@ export function attend(
   scale: number,
   out: Float32Array,
   sinkQ: Float32Array = q,
+  cap?: number,
 ): void {
   const { memory, shape: { kvHeads, headDim } } = blocks;
   const positions = visiblePositions(visible);
@@ -73,7 +76,7 @@ export function attend(
       const x = positions[i]! < visible.sink ? sinkQ : q;
       let dot = 0;
       for (let d = 0; d < headDim; d++) dot += x[from + d]! * memory[k + d]!;
-      weights[i] = dot * scale;
+      weights[i] = capped(dot * scale, cap);
       max = Math.max(max, weights[i]!);
     }
     let total = 0;

@@ -190,3 +190,19 @@ Deno.test("attend() does not count a position twice where sink and window meet",
     assert.deepEqual(out, whole);
   }
 });
+
+Deno.test("attend() caps scores before it masks, those of sinks too", () => {
+  const shape = { layers: 1, kvHeads: 1, headDim: 2, tokens: 4 };
+  const blocks = memoryOf(shape, 2);
+  // Scores 3, 1, 8 of what is seen, values 1, 10, 100.
+  [[3, 1], [1, 10], [50, 5], [8, 100]].forEach(([k, v], p) =>
+    append(blocks, p, Float32Array.of(k!, 0), Float32Array.of(v!, 0))
+  );
+  const q = Float32Array.of(1, 0), out = new Float32Array(2);
+  const seen = { position: 3, start: 3, sink: 2 };
+  attend(blocks, seen, q, 1, out, Float32Array.of(-1, 0), 2);
+  const e = [-3, -1, 8].map((s) => Math.exp(2 * Math.tanh(s / 2)));
+  const total = e[0]! + e[1]! + e[2]!;
+  const want = (e[0]! + 10 * e[1]! + 100 * e[2]!) / total;
+  assert.ok(Math.abs(out[0]! - want) < 1e-4, `${out[0]}, wanted ${want}`);
+});

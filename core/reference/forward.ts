@@ -10,8 +10,9 @@ import { embed } from "./embed.ts";
 import { gate } from "./gate.ts";
 import type { Holdings } from "./holdings.ts";
 import { matmul } from "./matmul.ts";
+import { softCap } from "./soft_cap.ts";
 import type { LayerPlace } from "./places.ts";
-import { residual } from "./residual.ts";
+import { addBias, residual } from "./residual.ts";
 import { rmsNorm } from "./rms_norm.ts";
 import { rope } from "./rope.ts";
 
@@ -114,6 +115,7 @@ export function forward(pass: Pass, logits: Float32Array): void {
     rmsNorm(x.subarray(from, from + hidden), norm, spec.normEps, row);
     const to = logits.subarray(i * spec.vocab, (i + 1) * spec.vocab);
     matmul(row, pass.weight(spec.output), hidden, to);
+    softCap(to, spec.logitCap, spec.logitScale);
   }
 }
 
@@ -139,6 +141,9 @@ function attention(
   matmul(y, weight(t.q), spec.hidden, q);
   matmul(y, weight(t.k), spec.hidden, k);
   matmul(y, weight(t.v), spec.hidden, v);
+  if (t.qBias !== undefined) addBias(q, weight(t.qBias));
+  if (t.kBias !== undefined) addBias(k, weight(t.kBias));
+  if (t.vBias !== undefined) addBias(v, weight(t.vBias));
   if (t.qNorm !== undefined) rmsNorm(q, weight(t.qNorm), spec.normEps, q);
   if (t.kNorm !== undefined) rmsNorm(k, weight(t.kNorm), spec.normEps, k);
   const positions = batch.positions.subarray(0, rows);
@@ -153,7 +158,7 @@ function attention(
   if (t.postAttnNorm !== undefined) {
     rmsNorm(y, weight(t.postAttnNorm), spec.normEps, y);
   }
-  residual(x, y);
+  residual(x, y, layer.residualScale);
 }
 
 function blocksOf(
@@ -208,7 +213,8 @@ function attendRows(
     const q = headsOf(rows.q, row, layer.qHeads, layer);
     const o = headsOf(rows.o, row, layer.qHeads, layer);
     const sinkQ = turnedBack(pass, layer, q, batch.backs[group]![row]!);
-    attend(blocksOf(pass, place, row), visible, q, layer.attnScale, o, sinkQ);
+    const blocks = blocksOf(pass, place, row), { attnScale, attnCap } = layer;
+    attend(blocks, visible, q, attnScale, o, sinkQ, attnCap);
   }
 }
 
@@ -221,17 +227,18 @@ function turnedBack(
 ): Float32Array {
   if (back === 0) return q;
   const turned = q.slice(), positions = Int32Array.of(-back);
-  rope(turned, layer.headDim, positions, layer.rope, factorsOf(pass, layer));
+  // Its magnitude is in there already.
+  const turn = { ...layer.rope, magnitude: 1 };
+  rope(turned, layer.headDim, positions, turn, factorsOf(pass, layer));
   return turned;
 }
 
 /** What divides the frequencies of a layer's rope, if anything does. */
-function factorsOf(pass: Pass, { rope }: LayerSpec): Float32Array | undefined {
-  const { factors } = rope;
-  if (typeof factors !== "object") {
-    return factors === undefined ? undefined : pass.weight(factors);
-  }
-  return Float32Array.from(factors);
+function factorsOf(
+  pass: Pass,
+  { rope: { factors } }: LayerSpec,
+): ArrayLike<number> | undefined {
+  return typeof factors === "string" ? pass.weight(factors) : factors;
 }
 
 /** x += postNorm(down(activation(gate) * up)) of norm(x). */
@@ -249,5 +256,5 @@ function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
   if (t.postFfnNorm !== undefined) {
     rmsNorm(y, weight(t.postFfnNorm), spec.normEps, y);
   }
-  residual(x, y);
+  residual(x, y, layer.residualScale);
 }

@@ -15,14 +15,14 @@ import type { RopeSpec } from "../model.ts";
  * Turns every head of `x` in place by its row's position. `x` is
  * `positions.length` rows of whole heads of `headDim` values. Angles are taken
  * in double precision. `factors` are the values of the tensor `rope.factors`
- * names, dims/2 of them.
+ * names, or those it is, dims/2 of them.
  */
 export function rope(
   x: Float32Array,
   headDim: number,
   positions: Int32Array,
   rope: RopeSpec,
-  factors?: Float32Array,
+  factors?: ArrayLike<number>,
 ): void {
   const pairs = rope.dims / 2;
   const heads = x.length / (headDim * positions.length);
@@ -36,14 +36,15 @@ export function rope(
       } factors: pass an even number within the head, whole rows and a factor a pair`,
     );
   }
+  const { magnitude = 1 } = rope;
   const step = rope.style === "neighbours" ? 2 : 1;
   const reach = rope.style === "neighbours" ? 1 : pairs;
   for (let i = 0; i < pairs; i++) {
     const frequency = rope.base ** (-2 * i / rope.dims) / (factors?.[i] ?? 1);
     for (let row = 0; row < positions.length; row++) {
       const angle = positions[row]! / rope.divide * frequency;
-      const cos = Math.cos(angle);
-      const sin = Math.sin(angle);
+      const cos = Math.cos(angle) * magnitude;
+      const sin = Math.sin(angle) * magnitude;
       for (let head = 0; head < heads; head++) {
         const a = (row * heads + head) * headDim + i * step;
         const b = a + reach;

@@ -80,3 +80,19 @@ Deno.test("rope() refuses odd dims, dims beyond the head and too few factors", (
     /with 1 factors/,
   );
 });
+
+Deno.test("rope() takes factors by value, and a magnitude of what turns", () => {
+  const x = Float32Array.of(1, 2, 3, 4, 5, 6), y = x.slice();
+  const plain = { style: "halves", base: 10, divide: 1, dims: 4 } as const;
+  const at = Int32Array.of(3);
+  // The first pair as at three times the position; the second as it was.
+  rope(x, 6, at, { ...plain, magnitude: 2 }, [1 / 3, 1]);
+  const turned = (a: number, b: number, angle: number) => [
+    2 * (a * Math.cos(angle) - b * Math.sin(angle)),
+    2 * (a * Math.sin(angle) + b * Math.cos(angle)),
+  ];
+  const [a, c] = turned(1, 3, 9), [b, d] = turned(2, 4, 3 * 10 ** -0.5);
+  assert.deepEqual(x, Float32Array.of(a!, b!, c!, d!, 5, 6));
+  rope(y, 6, at, { ...plain, dims: 0 });
+  assert.deepEqual(y, Float32Array.of(1, 2, 3, 4, 5, 6));
+});

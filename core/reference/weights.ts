@@ -50,6 +50,9 @@ function wantLayer(
   want(at, t.q, hidden, qHeads * headDim);
   want(at, t.k, hidden, kvHeads * headDim);
   want(at, t.v, hidden, kvHeads * headDim);
+  want(at, t.qBias, qHeads * headDim);
+  want(at, t.kBias, kvHeads * headDim);
+  want(at, t.vBias, kvHeads * headDim);
   want(at, t.qNorm, headDim);
   want(at, t.kNorm, headDim);
   if (typeof rope.factors === "string") want(at, rope.factors, rope.dims / 2);

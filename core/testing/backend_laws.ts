@@ -16,23 +16,30 @@ const VOCAB = 96;
 const HEADS = { qHeads: 4, kvHeads: 2, headDim: 32, ffn: 96 };
 
 /**
- * Layers with and without a window, so two groups; norms, shared heads, both
- * activations and both ropes. Widths are multiples of 32, as packed weights want
+ * Layers with and without a window, so two groups; norms, biases, caps,
+ * scales, shared heads, both activations and both ropes. Widths are multiples of 32, as packed weights want
  * them.
  */
 const MODEL = randomModel({
   vocab: VOCAB,
   hidden: 64,
   norms: true,
+  biases: true,
   tied: true,
   embeddingScale: 5,
+  logitScale: 2,
+  logitCap: 9,
   layers: [
-    { ...HEADS, window: 6, activation: "gelu" },
-    HEADS,
+    { ...HEADS, window: 6, activation: "gelu", attnCap: 3 },
+    { ...HEADS, residualScale: 0.7 },
     {
       ...HEADS,
       window: 6,
-      rope: { style: "neighbours", base: 300, divide: 1, dims: 20 },
+      rope: {
+        ...{ style: "neighbours", base: 300, divide: 1, dims: 20 },
+        factors: [1, 1.5, 1, 2, 1, 1, 3, 4, 4, 4],
+        magnitude: 1.2,
+      },
     },
   ],
 });

@@ -19,8 +19,12 @@ export interface RandomModelOptions {
   readonly layers?: readonly RandomLayer[];
   /** Norms of queries and keys and after each half, as Gemma 3 has. */
   readonly norms?: boolean;
+  /** Biases of queries, keys and values. */
+  readonly biases?: boolean;
   readonly tied?: boolean;
   readonly embeddingScale?: number;
+  readonly logitScale?: number;
+  readonly logitCap?: number;
 }
 
 /** A model and the values of its tensors. */
@@ -43,7 +47,8 @@ export function random(seed: number): () => number {
 
 /** Makes a model whose attention and logits are well spread. */
 export function randomModel(options: RandomModelOptions = {}): RandomModel {
-  const { vocab = 50, hidden = 32, seed = 1, norms = false } = options;
+  const { vocab = 50, hidden = 32, seed = 1 } = options;
+  const { norms = false, biases = false, logitScale, logitCap } = options;
   const tensors = new Map<string, TensorInfo>();
   const add = (name: string, inputs: number, outputs = 1): string => {
     const offset = tensors.size;
@@ -78,6 +83,11 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
           postAttnNorm: add(`${i}.postAttnNorm`, hidden),
           postFfnNorm: add(`${i}.postFfnNorm`, hidden),
         }),
+        ...(biases && {
+          qBias: add(`${i}.qBias`, qHeads * headDim),
+          kBias: add(`${i}.kBias`, kvHeads * headDim),
+          vBias: add(`${i}.vBias`, kvHeads * headDim),
+        }),
       },
       mlp: {
         ffn,
@@ -97,6 +107,8 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
     context: 4096,
     normEps: 1e-5,
     embeddingScale: options.embeddingScale ?? 1,
+    ...(logitScale !== undefined && { logitScale }),
+    ...(logitCap !== undefined && { logitCap }),
     layers,
     embedding,
     outputNorm,
@@ -110,11 +122,12 @@ function values(spec: ModelSpec, seed: number, name: string): Float32Array {
   const info = spec.tensors.get(name);
   if (info === undefined) throw new TypeError(`Cannot read tensor "${name}"`);
   const next = random(seed * 1000 + info.offset);
-  // Norm weights stand around 1; a matrix keeps the size of what it multiplies.
-  const vector = info.outputs === 1;
-  const size = vector ? 0.3 : 3.5 / Math.sqrt(info.inputs);
+  // Norm weights stand around 1, biases around 0; a matrix keeps the size of what it
+  // multiplies.
+  const bias = name.endsWith("Bias"), vector = info.outputs === 1;
+  const size = bias ? 1 : vector ? 0.3 : 3.5 / Math.sqrt(info.inputs);
   return Float32Array.from(
     { length: info.inputs * info.outputs },
-    () => (vector ? 1 : 0) + (next() * 2 - 1) * size,
+    () => (vector && !bias ? 1 : 0) + (next() * 2 - 1) * size,
   );
 }

@@ -3,7 +3,13 @@ import { checkTensors } from "../reference/weights.ts";
 import { random, randomModel } from "./random_model.ts";
 
 Deno.test("randomModel() has every tensor its layers name, in their shapes", async () => {
-  for (const options of [{}, { norms: true, tied: true, layers: [{}] }]) {
+  for (
+    const options of [
+      {},
+      { norms: true, tied: true, layers: [{}] },
+      { biases: true, layers: [{ qHeads: 3, headDim: 8 }] },
+    ]
+  ) {
     const { spec, read } = randomModel(options);
     checkTensors(spec);
     for (const { name, inputs, outputs } of spec.tensors.values()) {

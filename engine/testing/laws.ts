@@ -22,6 +22,9 @@ export const names: readonly string[] = [
   "llama-gqa-q4_0",
   "mistral-swa",
   "gemma3",
+  "gemma2",
+  "qwen2",
+  "phi3",
   "head-80",
 ]
   .filter((name) => tinyModels().includes(name));

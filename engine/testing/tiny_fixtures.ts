@@ -90,12 +90,10 @@ const BOUNDS: Readonly<Record<TinyLevel, Bounds>> = {
 const TIE = 1e-3;
 
 /**
- * Names of the models whose architecture is in `architectures`, those with
- * experts left out; none where the fixtures are absent.
+ * Names of the models, those with experts left out; none where the fixtures are
+ * absent.
  */
-export function tinyModels(
-  architectures: readonly string[] = ["llama", "gemma3"],
-): readonly string[] {
+export function tinyModels(): readonly string[] {
   let text: string;
   try {
     text = Deno.readTextFileSync(new URL("index.json", FOLDER));
@@ -106,14 +104,11 @@ export function tinyModels(
   const { models } = JSON.parse(text) as {
     models: {
       model: string;
-      architecture: string;
       config: { experts?: number };
     }[];
   };
   return models
-    .filter((m) =>
-      architectures.includes(m.architecture) && m.config.experts === undefined
-    )
+    .filter((m) => m.config.experts === undefined)
     .map((m) => m.model.replace(/\.gguf$/, ""));
 }
 

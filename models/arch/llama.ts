@@ -13,6 +13,7 @@ export const llama: Architecture = {
   activation: "silu",
   scaledEmbedding: false,
   qkNorm: false,
+  biases: "maybe",
   postNorm: false,
   ropeFactors: true,
   partialRope: false,

@@ -4,36 +4,40 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import type {
-  LayerSpec,
-  MlpSpec,
-  ModelSpec,
-  RopeSpec,
-} from "../../core/model.ts";
+import type { LayerSpec, MlpSpec, ModelSpec } from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import type { Architecture } from "./architecture.ts";
+import { gemma, gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { llama } from "./llama.ts";
 import { isArray, Metadata, show } from "./metadata.ts";
+import { phi3 } from "./phi3.ts";
+import * as plain from "./plain.ts";
+import { qwen2, qwen3 } from "./qwen.ts";
+import { ropeOf } from "./rope.ts";
 import { TensorChecker } from "./shapes.ts";
 
 export type { Architecture, WindowPattern } from "./architecture.ts";
 
 /** Architectures that can be run, by the name files use. */
 export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
-  [llama, gemma3].map((architecture) => [architecture.name, architecture]),
+  [llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, ...Object.values(plain)]
+    .map((architecture) => [architecture.name, architecture]),
 );
 
 const MAX_LAYERS = 1024;
 
 /**
  * Describes the model in an opened file, every needed tensor's shape checked
- * against the metadata. `id` is the file's fingerprint, see `openGguf()`.
+ * against the metadata. `id` is the file's fingerprint, see `openGguf()`, and says
+ * which factors turn heads where `context` decides.
  *
+ * @param context Most positions that a sequence will have. Default: the most that the
+ * model was trained for.
  * @throws {ModelError} for an unknown architecture, a missing or impossible
  * key, a missing or wrongly shaped tensor, or a feature that is not supported.
  */
-export function modelSpec(file: GgufFile): ModelSpec {
+export function modelSpec(file: GgufFile, context?: number): ModelSpec {
   const arch = architectureOf(file);
   const meta = new Metadata(file, arch.name);
   const tensors = new TensorChecker(file);
@@ -56,21 +60,33 @@ export function modelSpec(file: GgufFile): ModelSpec {
   const hidden = meta.count("embedding_length");
   const vocab = vocabSize(file, meta, tensors, hidden);
   const embedding = "token_embd.weight", ownOutput = "output.weight";
+  const trained = meta.count("context_length");
+  const layers = layersOf(arch, meta, tensors, {
+    hidden,
+    count,
+    context: context ?? trained,
+  });
+  const output = tensors.has(ownOutput)
+    ? tensors.matrix(ownOutput, hidden, vocab, "hidden × vocabulary")
+    : embedding;
+  const { factors } = layers[0]!.rope;
+  const chosen = typeof factors === "string" && factors.startsWith("rope_fac");
   const spec: ModelSpec = {
-    id: file.fingerprint,
+    id: chosen ? `${file.fingerprint}:${factors}` : file.fingerprint,
     architecture: arch.name,
     vocab,
     hidden,
-    context: meta.count("context_length"),
+    context: trained,
     normEps: meta.positive("attention.layer_norm_rms_epsilon"),
-    embeddingScale: arch.scaledEmbedding ? Math.fround(Math.sqrt(hidden)) : 1,
-    layers: layersOf(arch, meta, tensors, hidden, count),
+    embeddingScale: arch.scaledEmbedding
+      ? Math.fround(Math.sqrt(hidden))
+      : scale(arch, meta, "embedding_scale"),
+    ...logitsOf(arch, meta),
+    layers,
     embedding,
     outputNorm: tensors.vector("output_norm.weight", hidden, "hidden"),
-    output: tensors.has(ownOutput)
-      ? tensors.matrix(ownOutput, hidden, vocab, "hidden × vocabulary")
-      : embedding,
-    tensors: file.tensors,
+    output,
+    tensors: tensors.tensors,
   };
   tensors.checkAllUsed(arch.name);
   return spec;
@@ -117,18 +133,54 @@ function vocabSize(
   return vocab;
 }
 
+/** A multiplier, where the architecture has them and the file sets it. */
+function scale(arch: Architecture, meta: Metadata, key: string): number {
+  return arch.scales === true && meta.isSet(key) ? meta.positive(key) : 1;
+}
+
+/** A soft cap as a field; none where it is set to 0. */
+function capOf<Name extends string>(
+  meta: Metadata,
+  name: Name,
+  key: string,
+  absent: number | undefined,
+): { readonly [N in Name]?: number } {
+  if (absent === undefined || meta.get(key) === 0) return {};
+  return { [name]: meta.positive(key, absent) } as { [N in Name]: number };
+}
+
+function logitsOf(
+  arch: Architecture,
+  meta: Metadata,
+): Pick<ModelSpec, "logitCap" | "logitScale"> {
+  const divisor = scale(arch, meta, "logit_scale");
+  return {
+    ...(divisor === 1 ? {} : { logitScale: 1 / divisor }),
+    ...capOf(meta, "logitCap", "final_logit_softcapping", arch.caps?.logits),
+  };
+}
+
 function layersOf(
   arch: Architecture,
   meta: Metadata,
   tensors: TensorChecker,
-  hidden: number,
-  count: number,
+  { hidden, count, context }: {
+    readonly hidden: number;
+    readonly count: number;
+    readonly context: number;
+  },
 ): LayerSpec[] {
   const qHeads = meta.perLayer("attention.head_count", count);
   const kvHeads = meta.perLayer("attention.head_count_kv", count, qHeads);
   const ffn = meta.perLayer("feed_forward_length", count);
   const headDim = headDimOf(meta, hidden, qHeads[0]!);
-  const full = ropeOf(arch, meta, tensors, headDim);
+  const full = ropeOf(arch, meta, tensors, { headDim, context });
+  const residualScale = scale(arch, meta, "residual_scale");
+  const shared = {
+    activation: arch.activation,
+    ...(residualScale === 1 ? {} : { residualScale }),
+    ...capOf(meta, "attnCap", "attn_logit_softcapping", arch.caps?.attention),
+  };
   const windows = windowsOf(arch, meta, count);
   return qHeads.map((q, layer): LayerSpec => {
     const kv = kvHeads[layer]!;
@@ -152,7 +204,9 @@ function layersOf(
       kvHeads: kv,
       headDim,
       window,
-      rope: window === undefined || arch.windows?.ropeBase === undefined
+      rope: (layer + 1) % (arch.stillEvery ?? Infinity) === 0
+        ? { style: full.style, base: full.base, divide: 1, dims: 0 }
+        : window === undefined || arch.windows?.ropeBase === undefined
         ? full
         : {
           style: full.style,
@@ -163,9 +217,9 @@ function layersOf(
       attnScale: meta.isSet("attention.scale")
         ? meta.positive("attention.scale")
         : 1 / Math.sqrt(count === arch.scaleByHiddenAt ? hidden / q : headDim),
-      activation: arch.activation,
+      ...shared,
       tensors: layerTensors(arch, tensors, sizes),
-      mlp: mlpOf(tensors, sizes),
+      mlp: mlpOf(arch, tensors, sizes),
     };
   });
 }
@@ -191,45 +245,6 @@ function headDimOf(meta: Metadata, hidden: number, heads: number): number {
   return headDim;
 }
 
-function ropeOf(
-  arch: Architecture,
-  meta: Metadata,
-  tensors: TensorChecker,
-  headDim: number,
-): RopeSpec {
-  const type = meta.get("rope.scaling.type") ?? "linear";
-  if (type !== "linear" && type !== "none") {
-    meta.fail(
-      `"${meta.key("rope.scaling.type")}" is ${show(type)}, ` +
-        `wanted "linear" or "none"`,
-    );
-  }
-  const dims = meta.count("rope.dimension_count", headDim);
-  if (
-    dims % 2 !== 0 || dims > headDim || (!arch.partialRope && dims !== headDim)
-  ) {
-    meta.fail(
-      `"${meta.key("rope.dimension_count")}" is ${dims}, wanted ` +
-        (arch.partialRope ? "an even number up to " : "the even head size ") +
-        headDim,
-    );
-  }
-  const oldKey = "rope.scale_linear", newKey = "rope.scaling.factor";
-  const key = meta.get(newKey) === undefined ? oldKey : newKey;
-  const factors = "rope_freqs.weight";
-  return {
-    style: arch.ropeStyle,
-    base: meta.positive("rope.freq_base", 10_000),
-    divide: type === "linear" && meta.isSet(key) ? meta.positive(key) : 1,
-    dims,
-    ...(arch.ropeFactors && tensors.has(factors)
-      ? {
-        factors: tensors.vector(factors, dims / 2, "rope.dimension_count / 2"),
-      }
-      : {}),
-  };
-}
-
 /** The window of each layer, undefined where it sees everything. */
 function windowsOf(
   arch: Architecture,
@@ -238,8 +253,13 @@ function windowsOf(
 ): readonly (number | undefined)[] {
   const none = new Array<undefined>(count).fill(undefined);
   const key = "attention.sliding_window";
-  if (arch.windows === undefined || !meta.isSet(key)) return none;
-  const window = meta.count(key);
+  if (arch.windows === undefined) return none;
+  const { assumed } = arch.windows;
+  // A file that sets it to 0 wants none.
+  if (!meta.isSet(key) && (assumed === undefined || meta.get(key) === 0)) {
+    return none;
+  }
+  const window = meta.count(key, assumed);
   const patternKey = "attention.sliding_window_pattern";
   const pattern = meta.get(patternKey) ?? arch.windows.period;
   if (pattern === undefined) return none.map(() => window);
@@ -277,14 +297,37 @@ function layerTensors(
     tensors.vector(name(part), headDim, "head size");
   const matrix = (part: string, inputs: number, outputs: number, why: string) =>
     tensors.matrix(name(part), inputs, outputs, why);
-  const kvWhy = "hidden × kv heads * head size";
+  const bias = (part: string, width: number, why: string) =>
+    tensors.vector(`blk.${layer}.${part}.bias`, width, why);
+  const { biases = false } = arch;
+  const biased = biases === true ||
+    biases && tensors.has(`blk.${layer}.attn_q.bias`);
+  const qWhy = "heads * head size", kvWhy = "kv heads * head size";
+  const fused = name("attn_qkv"),
+    together = arch.fused?.includes("qkv") &&
+      tensors.has(fused);
+  const [qkvQ, qkvK, qkvV] = together
+    ? tensors.parts(
+      fused,
+      hidden,
+      [q, kv, kv],
+      "hidden × queries, keys, values",
+    )
+    : [];
   return {
     attnNorm: norm("attn_norm"),
-    q: matrix("attn_q", hidden, q, "hidden × heads * head size"),
-    k: matrix("attn_k", hidden, kv, kvWhy),
-    v: matrix("attn_v", hidden, kv, kvWhy),
-    attnOut: matrix("attn_output", q, hidden, "heads * head size × hidden"),
-    ffnNorm: norm("ffn_norm"),
+    q: qkvQ ?? matrix("attn_q", hidden, q, `hidden × ${qWhy}`),
+    k: qkvK ?? matrix("attn_k", hidden, kv, `hidden × ${kvWhy}`),
+    v: qkvV ?? matrix("attn_v", hidden, kv, `hidden × ${kvWhy}`),
+    ...(biased
+      ? {
+        qBias: bias("attn_q", q, qWhy),
+        kBias: bias("attn_k", kv, kvWhy),
+        vBias: bias("attn_v", kv, kvWhy),
+      }
+      : {}),
+    attnOut: matrix("attn_output", q, hidden, `${qWhy} × hidden`),
+    ffnNorm: norm(arch.ffnNorm ?? "ffn_norm"),
     ...(arch.qkNorm
       ? { qNorm: headNorm("attn_q_norm"), kNorm: headNorm("attn_k_norm") }
       : {}),
@@ -298,16 +341,22 @@ function layerTensors(
 }
 
 function mlpOf(
+  arch: Architecture,
   tensors: TensorChecker,
   { layer, hidden, ffn }: LayerSizes,
 ): MlpSpec {
+  const name = (part: string) => `blk.${layer}.${part}.weight`;
   const matrix = (part: string, inputs: number, outputs: number, why: string) =>
-    tensors.matrix(`blk.${layer}.${part}.weight`, inputs, outputs, why);
+    tensors.matrix(name(part), inputs, outputs, why);
   const wide = "hidden × feed-forward length";
+  const together = arch.fused?.includes("up") && !tensors.has(name("ffn_gate"));
+  const [gate, up] = together
+    ? tensors.parts(name("ffn_up"), hidden, [ffn, ffn], `${wide}, twice`)
+    : [];
   return {
     ffn,
-    gate: matrix("ffn_gate", hidden, ffn, wide),
-    up: matrix("ffn_up", hidden, ffn, wide),
+    gate: gate ?? matrix("ffn_gate", hidden, ffn, wide),
+    up: up ?? matrix("ffn_up", hidden, ffn, wide),
     down: matrix("ffn_down", ffn, hidden, "feed-forward length × hidden"),
   };
 }

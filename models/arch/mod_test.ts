@@ -106,8 +106,8 @@ const REFUSED: readonly [string, WrittenFile, RegExp][] = [
   ],
   [
     "another rope scaling",
-    tinyLlama(set("rope.scaling.type", VALUE.STRING, "yarn")),
-    /"yarn", wanted "linear"/,
+    tinyLlama(set("rope.scaling.type", VALUE.STRING, "ntk")),
+    /"ntk", wanted one of none, linear, yarn, longrope/,
   ],
   [
     "heads that turn in part",
@@ -167,9 +167,51 @@ const REFUSED: readonly [string, WrittenFile, RegExp][] = [
     /value_length" is 8, wanted the keys' 16/,
   ],
   [
-    "a bias",
+    "LongRoPE without its factors",
+    tinyLlama(set("rope.scaling.type", VALUE.STRING, "longrope")),
+    /"longrope", and there is no tensor "rope_factors_long\.weight"/,
+  ],
+  [
+    "half of LongRoPE's factors",
+    tinyLlama({}, { "rope_factors_long.weight": [8] }),
+    /"rope_factors_short\.weight" is missing, wanted 8 × 1/,
+  ],
+  [
+    "YaRN with factors of the file's own",
+    tinyLlama({
+      ...set("rope.scaling.type", VALUE.STRING, "yarn"),
+      ...set("rope.scaling.factor", VALUE.F32, 4),
+    }, { "rope_freqs.weight": [8] }),
+    /"yarn", and there is a tensor "rope_freqs\.weight"/,
+  ],
+  [
+    "an original context of 0",
+    tinyLlama({
+      ...set("rope.scaling.type", VALUE.STRING, "yarn"),
+      ...set("rope.scaling.factor", VALUE.F32, 4),
+      ...set("rope.scaling.original_context_length", VALUE.U32, 0),
+    }),
+    /original_context_length" is 0/,
+  ],
+  [
+    "a bias of the output",
+    tinyLlama({}, { "blk.0.attn_output.bias": [32] }),
+    /"blk\.0\.attn_output\.bias" is not part of the architecture "llama"/,
+  ],
+  [
+    "one bias of three",
     tinyLlama({}, { "blk.0.attn_q.bias": [32] }),
-    /"blk\.0\.attn_q\.bias" is not part of the architecture "llama"/,
+    /"blk\.0\.attn_k\.bias" is missing/,
+  ],
+  [
+    "a fused projection that the architecture has not",
+    tinyLlama({}, {
+      "blk.0.attn_qkv.weight": [32, 64],
+      "blk.0.attn_q.weight": undefined,
+      "blk.0.attn_k.weight": undefined,
+      "blk.0.attn_v.weight": undefined,
+    }),
+    /"blk\.0\.attn_q\.weight" is missing/,
   ],
   [
     "rope factors of another length",
@@ -184,7 +226,7 @@ const REFUSED: readonly [string, WrittenFile, RegExp][] = [
   [
     "no architecture",
     tinyLlama({ "general.architecture": undefined }),
-    /"general\.architecture" is missing; supported are llama, gemma3/,
+    /"general\.architecture" is missing; supported are llama, .*gemma3/,
   ],
 ];
 
@@ -213,13 +255,12 @@ fixtureTest(
     const { models } = await readJson<Expected>(index);
     for (const { model, architecture, config } of models) {
       const file = await openGguf(new URL(model, index).pathname);
-      const supported = architecture === "gemma3" ||
-        architecture === "llama" && !config["experts"];
-      if (!supported) {
+      if (config["experts"]) {
         assert.throws(() => modelSpec(file), ModelError, model);
         continue;
       }
       const spec = modelSpec(file);
+      assert.equal(spec.architecture, architecture);
       const layer = spec.layers[0]!;
       assert.deepEqual(
         {

@@ -4,8 +4,10 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import type { TensorInfo } from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import { quote } from "../gguf/walk.ts";
+import { rowsOf } from "./views.ts";
 
 /** Tensors present in some files that carry nothing a run needs. */
 const IGNORED =
@@ -15,6 +17,7 @@ const IGNORED =
 export class TensorChecker {
   readonly #file: GgufFile;
   readonly #used = new Set<string>();
+  readonly #views = new Map<string, TensorInfo>();
 
   constructor(file: GgufFile) {
     this.#file = file;
@@ -52,6 +55,34 @@ export class TensorChecker {
 
   vector(name: string, length: number, why: string): string {
     return this.matrix(name, length, 1, why);
+  }
+
+  /**
+   * Names of the parts of a matrix that stacks several: `rows` of each, in order.
+   *
+   * @throws {ModelError} as `matrix()` does, of the whole.
+   */
+  parts(
+    name: string,
+    inputs: number,
+    rows: readonly number[],
+    why: string,
+  ): string[] {
+    this.matrix(name, inputs, rows.reduce((a, b) => a + b, 0), why);
+    const whole = this.#file.tensors.get(name)!;
+    let from = 0;
+    return rows.map((count) => {
+      const view = rowsOf(whole, from, count);
+      from += count;
+      this.#views.set(view.name, view);
+      return view.name;
+    });
+  }
+
+  /** The file's tensors, and the parts of them that were asked for. */
+  get tensors(): ReadonlyMap<string, TensorInfo> {
+    if (this.#views.size === 0) return this.#file.tensors;
+    return new Map([...this.#file.tensors, ...this.#views]);
   }
 
   has(name: string): boolean {

@@ -44,7 +44,7 @@ export function tinyChat(
 }
 
 /** The printable character that stands for each byte in such vocabularies. */
-function byteCharacters(): string[] {
+export function byteCharacters(): string[] {
   let next = BYTES;
   return Array.from({ length: BYTES }, (_, byte) => {
     const printable = (byte > 0x20 && byte < 0x7f) ||

@@ -30,7 +30,7 @@ export async function embeddings(c: Context<Env>): Promise<Response> {
   const signal = AbortSignal.any([c.req.raw.signal, serving.ending]);
   try {
     const vectors = await Promise.all(
-      inputs.map((tokens) => (engine as Embedder).embed(tokens, { signal })),
+      inputs.map((tokens) => engine.embed(tokens, { signal })),
     );
     const tokens = inputs.reduce((sum, { length }) => sum + length, 0);
     places.charge(tokens);
@@ -51,13 +51,6 @@ export async function embeddings(c: Context<Env>): Promise<Response> {
     throw engineError(error);
   }
 }
-
-type Embedder = Engine & {
-  embed(
-    tokens: readonly number[],
-    options: { readonly signal: AbortSignal },
-  ): Promise<Float32Array>;
-};
 
 function checkDimensions(
   wanted: number | null | undefined,

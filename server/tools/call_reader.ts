@@ -25,6 +25,9 @@ export interface CallMarks {
 const HEAD =
   /^\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)/;
 
+/** What stands before, between and after calls. */
+const SEPARATORS = /^[\s,;[\]]+/;
+
 /** Reads calls of `names`; what looks like a call of another function is text. */
 export class CallReader implements Reader {
   readonly #marks: CallMarks;
@@ -54,7 +57,12 @@ export class CallReader implements Reader {
   }
 
   end(): Said[] {
-    const text = this.#told === undefined ? this.#held : "";
+    const between = this.#state === "between" && this.#calls > 0;
+    const text = this.#told !== undefined
+      ? ""
+      : between
+      ? this.#held.replace(SEPARATORS, "")
+      : this.#held;
     this.#held = "";
     return text.trim() === "" ? [] : [{ text }];
   }
@@ -89,7 +97,7 @@ export class CallReader implements Reader {
 
   #between(): boolean {
     const { close } = this.#marks;
-    const rest = this.#held.replace(/^[\s,;[\]]+/, "");
+    const rest = this.#held.replace(SEPARATORS, "");
     if (close !== undefined && rest.startsWith(close)) {
       this.#held = rest.slice(close.length);
       this.#state = "text";

@@ -24,6 +24,7 @@
 //
 // A worker's scratch is drawn in room.ts.
 import { barrier } from "./barrier";
+import { softCap } from "./cap";
 import { HALF_SCALE } from "./lanes";
 import { finishSealed, scoreBlock, sumSealed } from "./coded";
 import { Room } from "./room";
@@ -58,9 +59,10 @@ export class Attend {
   seqs: usize;
   /** Tiles of rows: pairs (first row, rows). */
   tiles: usize;
-  /** Addresses of: number of tiles, 1 if splits are spread over workers. */
+  /** Address of two words: number of tiles, 1 if splits are spread over workers. */
   tileCount: usize;
-  spread: usize;
+  /** Soft cap of scores, of base 2 as they are; 0 for none. */
+  cap: f32;
   kvHeads: i32;
   group: i32;
   dim: i32;
@@ -169,6 +171,9 @@ function split(
     scoreSinks(a, room, row, rows, from, min(sink, to), table, codes, place, head, own);
   }
   const count = (to - from + 3) & ~3;
+  if (a.cap != 0) {
+    for (let i = 0; i < nq; i++) softCap(sc + (<usize> (i * SPLIT) << 2), count, 1, a.cap);
+  }
   for (let i = 0; i < nq; i++) {
     const r = <usize> (row + i / group) << 2;
     soften(
@@ -190,8 +195,9 @@ function split(
   }
   for (let t = from; t < to;) {
     const end = min(to, t - t % tokens + tokens);
-    // Positions nobody sees may lie in released blocks, or hold anything at all.
-    const begin = t >= start ? t : t < sink ? max(t, first) : max(t, start);
+    // Positions nobody sees may lie in released blocks, or hold anything at all. Rows
+    // that see no sinks may begin before those of others.
+    const begin = t >= start ? t : max(t, t < sink ? min(first, start) : start);
     const stop = t < sink && end < start ? min(end, sink) : end;
     const open = t >= own || codesAt(room, s, codes, t / tokens) == 0;
     if (open && begin < stop && (t < sink || end > start)) {
@@ -250,7 +256,8 @@ export function attend(
   sync: usize,
   next: usize,
 ): void {
-  const tiles = load<i32>(a.tileCount), spread = load<i32>(a.spread) != 0;
+  const tiles = load<i32>(a.tileCount);
+  const spread = load<i32>(a.tileCount, 4) != 0;
   const dim = a.dim, group = a.group;
   const line = <usize> (dim + 4) << 2;
   const stream = changetype<Stream>(a.stream);
@@ -356,7 +363,7 @@ export function attend(
 
 /** Folds the partial results of one row into its place in `out`. */
 export function mergeRow(a: Attend, row: i32, thread: i32): void {
-  if (load<i32>(a.spread) == 0) return;
+  if (load<i32>(a.tileCount, 4) == 0) return;
   const dim = a.dim, heads = a.kvHeads * a.group;
   const line = <usize> (dim + 4) << 2, i = <usize> row << 2;
   const position = load<i32>(a.positions + i), start = load<i32>(a.starts + i);

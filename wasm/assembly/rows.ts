@@ -40,6 +40,8 @@ export class Row {
   up: usize;
   /** Attention record whose partial results are folded first. */
   attend: usize;
+  /** Norm: what is added to x is multiplied by this. */
+  scale: f32;
 }
 
 // @ts-ignore: decorator
@@ -118,16 +120,18 @@ function emit(a: Row, src: usize, r: i32, from: usize, to: usize): void {
   }
 }
 
-/** x += norm(y); then norm(x) in its readers' forms. `scratch` holds one row. */
+/** x += scale · norm(y), or scale · y; then norm(x) in its readers' forms. `scratch` holds one row. */
 export function normRows(a: Row, scratch: usize, from: i32, to: i32): void {
   for (let r = from; r < to; r++) {
     const row = a.pick ? load<i32>(a.pick + (<usize> r << 2)) : r;
     const x = a.x + <usize> row * a.stride;
     if (a.y) {
       const y = a.y + <usize> row * a.stride;
-      normTo(y, a.after, scratch, a.n, a.eps);
+      if (a.after) normTo(y, a.after, scratch, a.n, a.eps);
+      const added = a.after ? scratch : y, k = f32x4.splat(a.scale);
       for (let i: usize = 0; i < a.n << 2; i += 16) {
-        v128.store(x + i, f32x4.add(v128.load(x + i), v128.load(scratch + i)));
+        const z = f32x4.mul(v128.load(added + i), k);
+        v128.store(x + i, f32x4.add(v128.load(x + i), z));
       }
     }
     if (a.weight) {

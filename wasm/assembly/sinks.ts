@@ -34,7 +34,8 @@ export function turnBack(
   for (let r = 0; r < rows; r++) {
     const back = load<i32>(a.backs + (<usize> (row + r) << 2));
     if (back == 0) continue;
-    anglesOf(angles.coarse, angles.fine, half, back, turns);
+    // Its magnitude is in there already.
+    anglesOf(angles.coarse, angles.fine, half, back, 1, turns);
     for (let i = r * group; i < (r + 1) * group; i++) {
       let p = to + (<usize> ((i >> 2) * dim) << 4) + (<usize> (i & 3) << 2);
       let t = turns;

@@ -1,4 +1,6 @@
-// The largest logits of a row, found by the workers over their shares.
+// The largest logits of a row, found by the workers over their shares, which they scale
+// and cap first.
+import { softCap } from "./cap";
 
 @unmanaged
 export class Top {
@@ -16,15 +18,25 @@ export class Top {
   ids: usize;
   values: usize;
   rows: usize;
+  /** What logits are multiplied by, and their soft cap, 0 for none. */
+  scale: f32;
+  cap: f32;
 }
 
 /** The best `count` of [from, to), best first, ties by lower id. */
 export function topShare(a: Top, thread: i32, threads: i32): void {
   const rows = load<i32>(a.rows), count = load<i32>(a.count);
-  if (count == 0) return;
   const vectors = (a.vocab + 3) >> 2;
   const from = (vectors * thread / threads) << 2;
-  const to = min((vectors * (thread + 1) / threads) << 2, a.vocab);
+  const end = (vectors * (thread + 1) / threads) << 2;
+  const to = min(end, a.vocab);
+  if (a.scale != 1 || a.cap != 0) {
+    for (let r = 0; r < rows; r++) {
+      const p = a.logits + <usize> r * a.stride + (<usize> from << 2);
+      softCap(p, end - from, a.scale, a.cap);
+    }
+  }
+  if (count == 0) return;
   for (let r = 0; r < rows; r++) {
     const p = a.logits + <usize> r * a.stride;
     const out = a.shares + (<usize> ((r * threads + thread) * a.most) << 3);

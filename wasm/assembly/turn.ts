@@ -34,6 +34,10 @@ export class Turn {
   /** K and V rows may stand elsewhere than behind q. */
   k: usize;
   v: usize;
+  /** Added first, f32 [head][D]; 0 for nothing. */
+  qBias: usize;
+  kBias: usize;
+  vBias: usize;
 }
 
 /** Neighbouring values turn together instead of halves. */
@@ -66,6 +70,17 @@ function turnHead(a: Turn, p: usize, t: usize, factor: f32): void {
   }
 }
 
+/** Adds the bias of head `h` to its values at `p`, where there is one. */
+// @ts-ignore: decorator
+@inline
+function addBias(p: usize, bias: usize, h: i32, dim: usize): void {
+  if (bias == 0) return;
+  const b = bias + <usize> h * (dim << 2);
+  for (let i: usize = 0; i < dim << 2; i += 16) {
+    v128.store(p + i, f32x4.add(v128.load(p + i), v128.load(b + i)));
+  }
+}
+
 /** Stores four values `gap` bytes apart. */
 // @ts-ignore: decorator
 @inline
@@ -94,6 +109,7 @@ export function turnRows(a: Turn, from: i32, to: i32): void {
     const t = a.turns + <usize> row * (half << 3);
     if (h < a.heads) {
       const p = a.x + <usize> row * a.stride + <usize> h * (dim << 2);
+      addBias(p, a.qBias, h, dim);
       if (a.qNorm) normTo(p, a.qNorm, p, dim, a.eps);
       turnHead(a, p, t, a.scale);
       continue;
@@ -103,6 +119,7 @@ export function turnRows(a: Turn, from: i32, to: i32): void {
     if (!isK) h -= a.kvHeads;
     const p = (isK ? a.k : a.v) + <usize> row * a.stride +
       <usize> h * (dim << 2);
+    addBias(p, isK ? a.kBias : a.vBias, h, dim);
     const seq = <usize> load<i32>(a.seqs + (<usize> row << 2));
     const position = load<i32>(a.positions + (<usize> row << 2));
     const offset = <usize> (position % a.blockTokens);
@@ -138,23 +155,27 @@ export class Angles {
   out: usize;
   positions: usize;
   rows: usize;
+  /** What cosines and sines of rows are multiplied by. */
+  magnitude: f32;
 }
 
-/** cos(a + b) and sin(a + b) of a position's parts, in f64, rounded once. */
+/** magnitude · cos(a + b) and sin(a + b) of a position's parts, in f64, rounded once. */
 export function anglesOf(
   coarse: usize,
   fine: usize,
   half: usize,
   position: i32,
+  magnitude: f32,
   out: usize,
 ): void {
   let u = coarse + <usize> (position >> 6) * (half << 4);
   let v = fine + <usize> (position & 63) * (half << 4);
+  const m = <f64> magnitude;
   for (const end = out + (half << 3); out < end; u += 16, v += 16, out += 8) {
     const c = load<f64>(u), s = load<f64>(u, 8);
     const d = load<f64>(v), t = load<f64>(v, 8);
-    store<f32>(out, <f32> (c * d - s * t));
-    store<f32>(out, <f32> (s * d + c * t), 4);
+    store<f32>(out, <f32> ((c * d - s * t) * m));
+    store<f32>(out, <f32> ((s * d + c * t) * m), 4);
   }
 }
 
@@ -162,6 +183,6 @@ export function angleRows(a: Angles, from: i32, to: i32): void {
   for (let r = from; r < to; r++) {
     const position = load<i32>(a.positions + (<usize> r << 2));
     const out = a.out + <usize> r * (a.half << 3);
-    anglesOf(a.coarse, a.fine, a.half, position, out);
+    anglesOf(a.coarse, a.fine, a.half, position, a.magnitude, out);
   }
 }

@@ -6,7 +6,7 @@
 import { toF16Bits } from "../../core/f16.ts";
 import type { Codec } from "../../core/slots.ts";
 import type { BlockShape } from "../../core/types.ts";
-import { KIND, Records } from "../records.ts";
+import { f32, KIND, Records } from "../records.ts";
 import { headBytes, sealedFormat, sealedWords } from "../sealed.ts";
 import { extentOf, SPLIT } from "../space.ts";
 import type { Kernels } from "./kernels.ts";
@@ -37,6 +37,8 @@ export interface Rows {
   readonly tile: number;
   /** Each split is a unit of its own. */
   readonly spread: boolean;
+  /** Soft cap of scores, of base e. Default: none. */
+  readonly cap?: number;
   /** [row][head][dim], scaled for scores of base 2. */
   readonly q: Float32Array;
 }
@@ -109,7 +111,8 @@ export function sealAndAttend(k: Kernels, layer: Layer, rows: Rows): Found {
     ...[k.put(q), wide, out, wide, table, stride],
     ...[each(n, (i) => rows.starts(at(i))), each(n, (i) => rows.sinks(at(i)))],
     ...[each(n, at), each(n, () => 0), k.put(Int32Array.from(tiles))],
-    ...[count(tiles.length / 2), count(rows.spread ? 1 : 0)],
+    k.put(Int32Array.of(tiles.length / 2, rows.spread ? 1 : 0)),
+    f32((rows.cap ?? 0) * Math.LOG2E),
     ...[kvHeads, qHeads / kvHeads, dim, tokens, 0, part, size],
     ...[k.take(scratch), scratch, partial, splits],
     ...[each(n, () => 0), 0, each(n, () => 0), about],
