@@ -30,7 +30,9 @@ export async function embeddings(c: Context<Env>): Promise<Response> {
   const signal = AbortSignal.any([c.req.raw.signal, serving.ending]);
   try {
     const vectors = await Promise.all(
-      inputs.map((tokens) => engine.embed(tokens, { signal, tenant: places.tenant })),
+      inputs.map((tokens) =>
+        engine.embed(tokens, { signal, tenant: places.tenant })
+      ),
     );
     const tokens = inputs.reduce((sum, { length }) => sum + length, 0);
     places.charge(tokens);
