@@ -152,7 +152,9 @@ export function violations(files: ReadonlyMap<string, string>): string[] {
   const imports = new Map(
     [...files].map(([path, text]) => [path, importsOf(text)]),
   );
-  const reachable = reach("mod.ts", imports);
+  const reachable = new Set(
+    ["mod.ts", "server/mod.ts"].flatMap((entry) => [...reach(entry, imports)]),
+  );
   for (const [path, list] of imports) {
     const folder = folderOf(path);
     const rule = RULES[folder] ?? ANYTHING;
