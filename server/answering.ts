@@ -73,8 +73,9 @@ export async function beginAnswer(
   let lease: Lease | undefined;
   try {
     lease = await serving.models.use(asker.model ?? undefined);
-    const requests = make(lease.engine);
-    for (const request of requests) checkLength(lease.engine, request);
+    const { engine } = lease;
+    const requests = await serving.turns.run(() => make(engine));
+    for (const request of requests) checkLength(engine, request);
     const answer = new Answering(c, held, lease, requests, !asker.stream);
     return await answer.begun();
   } catch (error) {

@@ -18,10 +18,13 @@ export async function readBody<T extends z.ZodType>(
   c: Context<Env>,
   schema: T,
 ): Promise<z.output<T>> {
-  const raw = parse(await readText(c));
-  const checked = schema.safeParse(raw);
-  if (checked.success) return checked.data;
-  throw invalid(checked.error.issues, raw);
+  const text = await readText(c);
+  return await c.get("serving").turns.run(() => {
+    const raw = parse(text);
+    const checked = schema.safeParse(raw);
+    if (checked.success) return checked.data;
+    throw invalid(checked.error.issues, raw);
+  });
 }
 
 /** The query, as a schema wants it. Throws an ApiError for what is no such. */

@@ -17,3 +17,4 @@ export * from "./settings.ts";
 export type * from "./slots.ts";
 export * from "./start.ts";
 export type * from "./tenants.ts";
+export type * from "./turns.ts";

@@ -13,6 +13,7 @@ import { Queue } from "./queue.ts";
 import { type ServerOptions, type Settings, settingsOf } from "./settings.ts";
 import { Slots } from "./slots.ts";
 import { Quotas } from "./tenants.ts";
+import { Turns } from "./turns.ts";
 
 /**
  * The state of a server: `createApp()` makes one of an engine, who wants to end in
@@ -37,6 +38,8 @@ export class Serving implements AsyncDisposable {
   readonly metrics: Metrics;
   /** Tells whoever listens what happens. */
   readonly log: Log;
+  /** For work between requests that may take a while. */
+  readonly turns: Turns = new Turns();
   readonly #ending = new AbortController();
   #draining = false;
 
