@@ -55,3 +55,13 @@ Deno.test("Quotes.quote() takes long texts of nothing but beginnings", () => {
   const quoted = new Quotes(many).quote(text);
   assert.equal(unquote(quoted), text);
 });
+
+Deno.test("Quotes.quote() is no half of a spelling whose other half is a template's", () => {
+  for (const spelling of SPELLINGS) {
+    for (let n = 1; n < spelling.length; n++) {
+      const head = spelling.slice(0, n), tail = spelling.slice(n);
+      assert.ok(!(quotes.quote(head) + tail).includes(spelling), spelling);
+      assert.ok(!(head + quotes.quote(tail)).includes(spelling), spelling);
+    }
+  }
+});

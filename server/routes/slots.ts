@@ -35,6 +35,7 @@ export async function changeSlot(c: Context<Env>): Promise<Response> {
   serving.requireOpen();
   const id = idOf(c.req.param("id"), slots.most);
   if (action === "erase") {
+    if (c.req.raw.body !== null) await readBody(c, slotBody);
     const n_erased = slots.erase(tenantOf(c, user), id);
     return c.json({ id_slot: id, n_erased });
   }
