@@ -212,10 +212,9 @@ Deno.test("an error in the middle of a stream ends it with the error", () =>
   withServer(async ({ app, engine }) => {
     const run = engine.generate.bind(engine);
     engine.generate = async function* (options) {
-      let parts = 0;
       for await (const part of run(options)) {
-        if (parts++ === 3) throw new Error("secret detail");
         yield part;
+        throw new Error("secret detail");
       }
     };
     const all = await events(
@@ -224,7 +223,7 @@ Deno.test("an error in the middle of a stream ends it with the error", () =>
     const { error } = JSON.parse(all.at(-1)!);
     assert.equal(error.type, "server_error");
     assert.ok(!JSON.stringify(all).includes("secret"));
-    assert.ok(all.length >= 4);
+    assert.ok(all.length >= 2);
     const res = await post(app, CHAT, { messages, ignore_eos: true });
     assert.equal(res.status, 500);
     assert.equal((await errorOf(res)).code, "internal_error");
