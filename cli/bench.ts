@@ -9,7 +9,7 @@ import { pullModel } from "./open.ts";
 import { BENCH, COMMON, MODEL } from "./options.ts";
 
 /** Settings the figures are not made for. */
-const FIXED = ["budget", "precision", "backend"] as const;
+const FIXED = ["budget", "precision", "backend", "quantize"] as const;
 
 /** Measures prefill, decode, batches, load time and memory of the default run. */
 export const bench: Command = {
@@ -17,7 +17,7 @@ export const bench: Command = {
   operands: "MODEL",
   summary: "measure tokens per second, load time and memory",
   details:
-    "It measures the default run, so --budget, --precision and --backend are refused.",
+    "It measures the default run, so --budget, --precision, --backend and --quantize are refused.",
   options: [MODEL, ...BENCH, ...COMMON],
   async run(options, host, signal) {
     const model = onlyModel("bench", options);

@@ -6,6 +6,7 @@
 import { modelSpec } from "../models/arch/mod.ts";
 import { catalog } from "../models/catalog.ts";
 import { type GgufFile, openGguf } from "../models/gguf.ts";
+import { quantisedSpec } from "../models/quantise_at_load.ts";
 import type { LoadOptions } from "../mod.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { COMMON, MODEL } from "./options.ts";
@@ -85,7 +86,7 @@ export async function inspectFile(
   file: GgufFile,
   options: LoadOptions = {},
 ): Promise<Inspection> {
-  const spec = modelSpec(file);
+  const spec = quantisedSpec(modelSpec(file), options.quantize);
   const plan = await planOnly(file, spec, options);
   const types = typesOf(file);
   const said = (key: string): string | null => {

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import type { GenerateOptions, LoadOptions } from "../mod.ts";
+import { QUANTIZE } from "../models/quantise_at_load.ts";
 import { UsageError } from "./host.ts";
 import { KV_FORMATS, type KvChoice, kvChoice } from "./kv.ts";
 import { didYouMean } from "./nearest.ts";
@@ -60,6 +61,9 @@ export const COMMON: readonly Option[] = [
   }),
   option("load", "choice", "precision", "exact: everything in f32", {
     choices: ["fast", "exact"],
+  }),
+  option("load", "choice", "quantize", "round float weights when read", {
+    choices: QUANTIZE,
   }),
   option("load", "choice", "backend", "what computes", {
     choices: ["auto", "wasm", "reference"],

@@ -13,6 +13,8 @@ export interface Deciders {
   readonly admission: string | undefined;
   readonly draft: string | undefined;
   readonly weights: string | undefined;
+  /** What the backend makes of the model's weights. */
+  readonly kept: readonly string[];
   readonly plugins: readonly string[];
 }
 
@@ -48,6 +50,7 @@ export function explain(
     );
   }
   if (by.weights !== undefined) lines.push(...weights(plan, by.weights));
+  lines.push(...by.kept.map((note) => `weights: ${note}`));
   if (plan.restore !== undefined) lines.push(restoring(plan.restore));
   return lines.join("\n");
 }

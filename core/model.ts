@@ -22,7 +22,22 @@ export type WeightType =
   | "Q4_K"
   | "Q5_K"
   | "Q6_K"
-  | "IQ4_NL";
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "MXFP4"
+  | "NVFP4"
+  | "TQ1_0"
+  | "TQ2_0"
+  | "IQ3_S"
+  | "IQ3_XXS"
+  | "IQ2_S"
+  | "IQ2_XS"
+  | "IQ2_XXS"
+  | "IQ1_M"
+  | "IQ1_S";
+
+/** Formats that weights can be rounded to when they are read. */
+export type RoundedType = "Q8_0" | "Q4_0";
 
 /** A matrix (or, with `outputs` 1, a vector) stored row by row in a file. */
 export interface TensorInfo {
@@ -44,6 +59,8 @@ export interface TensorInfo {
   readonly bytes: number;
   /** Added to every value of a vector as it is read; default 0. */
   readonly plus?: number;
+  /** What its values are rounded to as they are read; default: they stay as they are. */
+  readonly as?: RoundedType;
 }
 
 /** How a layer turns queries and keys by their position. */
@@ -114,6 +131,12 @@ export interface ExpertsSpec {
   readonly normalised: boolean;
   /** The experts, all of one width and each with its own matrices. */
   readonly each: readonly MlpSpec[];
+  /** One more, which every row takes, weighed by a sigmoid of a score of its own. */
+  readonly shared?: {
+    readonly mlp: MlpSpec;
+    /** What gives the score: a matrix of one output. */
+    readonly gate: string;
+  };
 }
 
 /** One layer of the transformer. */
@@ -176,18 +199,34 @@ export interface ModelSpec {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 
+/** All experts of a layer, the shared one last. */
+export function allExperts(
+  { each, shared }: ExpertsSpec,
+): readonly MlpSpec[] {
+  return shared === undefined ? each : [...each, shared.mlp];
+}
+
 /** Every MLP of a layer. */
 export function mlpsOf({ mlp, experts }: LayerSpec): readonly MlpSpec[] {
-  return [...mlp === undefined ? [] : [mlp], ...experts?.each ?? []];
+  return [
+    ...mlp === undefined ? [] : [mlp],
+    ...experts === undefined ? [] : allExperts(experts),
+  ];
+}
+
+/** Names of what gives experts their scores; a vector among them is a matrix of one output. */
+export function routersOf({ experts }: LayerSpec): readonly string[] {
+  const { router, shared } = experts ?? {};
+  return [router, shared?.gate].filter((name) => name !== undefined);
 }
 
 /** Names of the tensors that a layer reads, in the order it reads them. */
 export function tensorsOf(layer: LayerSpec): readonly string[] {
-  const { tensors: t, rope: { factors }, experts } = layer;
+  const { tensors: t, rope: { factors } } = layer;
   const names = [
     ...[t.attnNorm, t.q, t.k, t.v, t.qBias, t.kBias, t.vBias, t.qNorm, t.kNorm],
     ...[typeof factors === "string" ? factors : undefined],
-    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, experts?.router],
+    ...[t.attnOut, t.postAttnNorm, t.ffnNorm, ...routersOf(layer)],
     ...mlpsOf(layer).flatMap((m) => [m.gate, m.up, m.down]),
     t.postFfnNorm,
   ];

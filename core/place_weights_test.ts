@@ -129,3 +129,18 @@ Deno.test("compilePlan() takes one placement of weights", async () => {
   assert.deepEqual(conflicts.map((c) => c.code), ["exclusive"]);
   assert.match(conflicts[0]!.message, /"other" and "placer"/);
 });
+
+Deno.test("CachePlan.explain() says what the backend makes of weights", async () => {
+  const backend = Object.assign(new FakeBackend(), {
+    weightNotes: ["3 matrices of A: as B", "1 matrix of C: as D"],
+  });
+  const { plan } = await compilePlan({
+    model: fakeModel(3),
+    backend,
+    plugins: [],
+  });
+  assert.match(
+    plan.explain(),
+    /weights: 3 matrices of A: as B\nweights: 1 matrix of C: as D/,
+  );
+});

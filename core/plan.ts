@@ -130,18 +130,23 @@ export interface PlanOptions {
 }
 
 /** The part of a backend that plans look at. */
-export type PlanBackend = Pick<
-  Backend,
-  | "id"
-  | "limits"
-  | "kernels"
-  | "transcoders"
-  | "rawFormat"
-  | "blockBytes"
-  | "openBlocks"
-  | "hidden"
-  | "slab"
->;
+export type PlanBackend =
+  & Pick<
+    Backend,
+    | "id"
+    | "limits"
+    | "kernels"
+    | "transcoders"
+    | "rawFormat"
+    | "blockBytes"
+    | "openBlocks"
+    | "hidden"
+    | "slab"
+  >
+  & {
+    /** What becomes of the model's weights, in words for `explain()`. */
+    readonly weightNotes?: readonly string[];
+  };
 
 /** A plan, and how to end what its plugins began. */
 export interface CompiledPlan {
@@ -217,6 +222,7 @@ export async function compilePlan(
     admission: admission?.plugin,
     draft: draft?.plugin,
     weights: weights.plugin,
+    kept: backend.weightNotes ?? [],
     plugins: plugins.map((p) => p.name).sort(),
   };
   const plan = Object.freeze({ ...body, explain: () => explain(body, by) });

@@ -80,19 +80,28 @@ export async function offerBackend(
     });
     return { formats: backend, create: () => Promise.resolve(backend) };
   }
-  const [{ createWasm }, { wasmFormats }, { wasmLimits }, { weightSizes }] =
-    await Promise.all([
-      import("../wasm/backend.ts"),
-      import("../wasm/formats.ts"),
-      import("../wasm/limits.ts"),
-      import("../wasm/weight_sizes.ts"),
-    ]);
+  const [
+    { createWasm },
+    { wasmFormats },
+    { wasmLimits },
+    { weightNotes },
+    { weightSizes },
+  ] = await Promise.all([
+    import("../wasm/backend.ts"),
+    import("../wasm/formats.ts"),
+    import("../wasm/limits.ts"),
+    import("../wasm/weight_notes.ts"),
+    import("../wasm/weight_sizes.ts"),
+  ]);
   const exact = options.precision === "exact";
   const threads = options.threads ?? defaultThreads();
   const wasm = { spec, threads, context, bytes, exact, ...limits };
   const what = file.path.slice(file.path.lastIndexOf("/") + 1);
   return {
-    formats: wasmFormats(exact, wasmLimits(wasm)),
+    formats: {
+      ...wasmFormats(exact, wasmLimits(wasm)),
+      weightNotes: weightNotes(spec, exact),
+    },
     weights: (groups, boundaries) => {
       const stride = tableStride(groups, context);
       const sized = { ...wasm, groups, tableStride: stride, boundaries };

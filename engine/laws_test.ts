@@ -101,7 +101,9 @@ Deno.test({
     for (const name of names) {
       await t.step(name, async () => {
         const { path } = (await openTinyModel(name)).fixture;
-        for (const [window, sinks] of [[1, 0], [5, 0], [7, 3], [16, 16]]) {
+        for (
+          const [window, sinks] of [[1, 0], [5, 0], [7, 3], [12, 12], [16, 16]]
+        ) {
           const logits = async (backend: LoadOptions) => {
             await using engine = await load(path, {
               ...backend,

@@ -39,13 +39,19 @@ export async function load(
   const { signal, onProgress } = options;
   checkLoadOptions(options);
   signal?.throwIfAborted();
-  const [{ pull }, { openGguf }, { modelSpec }, { createTokenizer }] =
-    await Promise.all([
-      import("../models/pull.ts"),
-      import("../models/gguf.ts"),
-      import("../models/arch/mod.ts"),
-      import("../models/tokenizer.ts"),
-    ]);
+  const [
+    { pull },
+    { openGguf },
+    { modelSpec },
+    { createTokenizer },
+    { quantisedSpec },
+  ] = await Promise.all([
+    import("../models/pull.ts"),
+    import("../models/gguf.ts"),
+    import("../models/arch/mod.ts"),
+    import("../models/tokenizer.ts"),
+    import("../models/quantise_at_load.ts"),
+  ]);
   const path = await pull(model, {
     signal,
     onProgress: (p) =>
@@ -58,7 +64,7 @@ export async function load(
   });
   const file = await openGguf(path, { signal });
   const context = contextOf(modelSpec(file), options);
-  const spec = modelSpec(file, context);
+  const spec = quantisedSpec(modelSpec(file, context), options.quantize);
   const offer = await offerBackend(file, spec, context, options);
   const compiled = await compilePlan({
     model: modelShape(spec),

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { QUANTIZE } from "../models/quantise_at_load.ts";
 import type { LoadOptions } from "./options.ts";
 
 /** Most compute workers. */
@@ -35,7 +36,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   whole("chunk", 4096);
   whole("parallel", 1024);
   const among = (
-    name: "backend" | "precision" | "build",
+    name: "backend" | "precision" | "build" | "quantize",
     values: readonly string[],
   ): void => {
     const value = options[name];
@@ -49,4 +50,5 @@ export function checkLoadOptions(options: LoadOptions): void {
   among("backend", ["auto", "wasm", "reference"]);
   among("precision", ["fast", "exact"]);
   among("build", ["simd", "relaxed"]);
+  among("quantize", QUANTIZE);
 }

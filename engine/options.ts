@@ -6,8 +6,10 @@
 import type { Plugin } from "../core/plugin.ts";
 import type { Miss } from "../core/slots.ts";
 import type { ChatMessage } from "../models/chat_template.ts";
+import type { Quantize } from "../models/quantise_at_load.ts";
 
 export type { ChatMessage } from "../models/chat_template.ts";
+export type { Quantize } from "../models/quantise_at_load.ts";
 
 /** What a load is busy with. */
 export interface LoadProgress {
@@ -39,6 +41,11 @@ export interface LoadOptions {
    * the run that accuracy is judged against. Default "fast".
    */
   readonly precision?: "fast" | "exact" | undefined;
+  /**
+   * Rounds matrices that are stored as floats while they are read: 8.5 or 4.5 bits a
+   * weight, embedding and output always 8.5. Others stay as they are. Default: none.
+   */
+  readonly quantize?: Quantize | undefined;
   /**
    * Memory strategies, in any order. Default: `[pagedAttention(), prefixCache()]`;
    * a list replaces these.

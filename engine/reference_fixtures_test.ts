@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { LayerSpec, ModelSpec } from "../core/model.ts";
+import type { ExpertsSpec, LayerSpec, ModelSpec } from "../core/model.ts";
 import {
   type ReferenceCut,
   referenceLogits,
@@ -66,6 +66,13 @@ function tensors(
     tensors: { ...tensors, ...change(tensors) },
   }));
 }
+
+/** Changes what every layer says of its experts. */
+function experts(change: (experts: ExpertsSpec) => ExpertsSpec): Mutant {
+  return layers((layer) => ({ experts: change(layer.experts!) }));
+}
+
+const MOE = ["mixtral-moe", "mixtral-moe-q4_0"];
 
 const windowed = (layer: LayerSpec) => layer.window !== undefined;
 const global = (layer: LayerSpec) => layer.window === undefined;
@@ -182,6 +189,13 @@ const MUTANTS: Readonly<Record<string, [readonly string[], Mutant]>> = {
       const { postAttnNorm: _a, postFfnNorm: _f, ...rest } = tensors;
       return { tensors: rest };
     }),
+  ],
+  "top-1": [MOE, experts((e) => ({ ...e, used: 1 }))],
+  "top-3": [MOE, experts((e) => ({ ...e, used: 3 }))],
+  "no-renormalise": [MOE, experts((e) => ({ ...e, normalised: false }))],
+  "experts-in-another-order": [
+    MOE,
+    experts((e) => ({ ...e, each: e.each.toReversed() })),
   ],
   "no-attention-scale": [["llama-gqa"], layers(() => ({ attnScale: 1 }))],
 };

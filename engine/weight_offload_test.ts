@@ -9,6 +9,7 @@ import { weightOffload } from "../plugins/weight_offload.ts";
 import { kvInt8 } from "../plugins/kv_int8.ts";
 import { deeper } from "../models/testing/tiny_llama.ts";
 import { cpuOffload } from "../plugins/cpu_offload.ts";
+import { CONSTANT_BYTES } from "../wasm/constants.ts";
 import type { Engine } from "./engine.ts";
 import { load } from "./load.ts";
 import type { LoadOptions } from "./options.ts";
@@ -31,6 +32,8 @@ const names = [
   "llama-gqa-q4_k_m",
   "llama-gqa-q8_0",
   "llama3-rope",
+  "mixtral-moe",
+  "mixtral-moe-q4_0",
 ].filter((name) => tinyModels().includes(name));
 const ignore = names.length === 0;
 const why = ignore ? " (ignored: no fixtures beside the repository)" : "";
@@ -121,7 +124,9 @@ Deno.test({
         assert.match(
           error.message,
           new RegExp(
-            `in a "budget" of ${budget - 256} bytes: \\d+ are taken.*` +
+            `in a "budget" of ${
+              budget - CONSTANT_BYTES
+            } bytes: \\d+ are taken.*` +
               "0 of 6 layers that stay and 1 slot of \\d+ take \\d+: raise it",
           ),
         );

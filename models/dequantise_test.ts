@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import type { WeightType } from "../core/model.ts";
-import { dequantise, IQ4_NL_VALUES } from "./dequantise.ts";
+import { dequantise } from "./dequantise.ts";
 import { TENSOR_TYPES } from "./tensor_types.ts";
 import { pseudoBlocks } from "./testing/pseudo_blocks.ts";
 
-/** SHA-256 (first half) of what ggml makes of `pseudoBlocks(type, 64)`. */
+/**
+ * SHA-256 (first half) of what ggml, or from IQ4_XS on its Python package
+ * (`gguf.quants.dequantize` of gguf 0.19), makes of `pseudoBlocks(type, 64)`.
+ */
 const GGML: Partial<Record<WeightType, string>> = {
   F16: "ed54cd563f16c13d013ffecc76ed838c",
   BF16: "64b4d8f576e9494ed6905455b0b1e4f7",
@@ -19,6 +22,18 @@ const GGML: Partial<Record<WeightType, string>> = {
   Q5_K: "302cf590f89975f4490a6db2c8f1ff4c",
   Q6_K: "f647d8dec048adffca0ae55a95461d6d",
   IQ4_NL: "bc7781ff9d28d284abdd4bcb536df735",
+  IQ4_XS: "352ae6941aa1530f7b7e8287335ca233",
+  MXFP4: "3fcd13505233ec2d7347863c52a84b68",
+  NVFP4: "729eba2bf1f611113b1016eaa445c77c",
+  TQ1_0: "1a7fb6ee2aa16502c939edc56434b6b2",
+  TQ2_0: "7fa9b84b92abf050a116e599004ab10e",
+  IQ3_S: "14daa60f2f98cd5080d533272edce2fc",
+  IQ3_XXS: "193aca872f67002833546e82aaa9ad0c",
+  IQ2_S: "641497ab90a1cc6fc8e86c2a648c4aae",
+  IQ2_XS: "545d42c4c8d73fff07f35db08c13e6d8",
+  IQ2_XXS: "7ebbb76f82e5ede2ecdb52716d9bd097",
+  IQ1_M: "b97277b43c211a2383823ded3433e9cb",
+  IQ1_S: "e7ec11837432e8fd3c4795d1e9ea7278",
 };
 
 const F16_ONE = [0x00, 0x3c], F16_HALF = [0x00, 0x38];
@@ -114,7 +129,40 @@ Deno.test("dequantise() IQ4_NL indexes its codebook", () => {
     [values[0], values[16], values[1], values[17]],
     [-127, 113, -10, 1],
   );
-  assert.equal(IQ4_NL_VALUES.length, 16);
+});
+
+Deno.test("dequantise() MXFP4 has powers of two from 2^-127 on as scales", () => {
+  for (const e of [0, 1, 2, 127, 128, 252]) {
+    const values = decode("MXFP4", { 0: [e], 1: [0x72, 0xf9] });
+    assert.deepEqual(
+      [values[0], values[16], values[1], values[17]],
+      [1, 6, -0.5, -6].map((v) => v * 2 ** (e - 127)),
+    );
+  }
+});
+
+Deno.test("dequantise() IQ2_XXS makes the number of signs even", () => {
+  // One scale of 31 / 8 and signs of the first vector: 0b0000001 and 0b0000011.
+  const signs = (seven: number): number[] =>
+    decode("IQ2_XXS", { 0: F16_ONE, 6: [seven, 0, 0, 0xf0] }).slice(0, 8)
+      .map((v) => v / 31);
+  assert.deepEqual(signs(1), [-1, 1, 1, 1, 1, 1, 1, -1]);
+  assert.deepEqual(signs(3), [-1, -1, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("dequantise() IQ1_M collects its scale from four words", () => {
+  const scale = (bits: number): number =>
+    Math.abs(
+      decode("IQ1_M", {
+        48: [0, 0, 0, 0, 0, 0, 0, 0].map((_, i) =>
+          i % 2 === 0 ? 0 : (bits >> 2 * (i - 1) & 15) << 4
+        ),
+      })[0]!,
+    );
+  // The first point of the grid is all -1, shifted up by 1/8.
+  assert.equal(scale(0x3c00), 7 / 8);
+  assert.equal(scale(0x4400), 7 / 2);
+  assert.equal(scale(0x3c01), 7 / 8 * (1 + 2 ** -10));
 });
 
 Deno.test("dequantise() gives zeros for blocks of zeros", () => {

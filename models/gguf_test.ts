@@ -186,8 +186,8 @@ const HOSTILE: readonly [string, WrittenFile, RegExp][] = [
     tensors: [{ ...tensor, dims: [16, 2], type: 8 }],
   }, /rows of 16 values, wanted a multiple of Q8_0's 32/],
   ["a type that is not read", {
-    tensors: [{ ...tensor, type: 17 }],
-  }, /type IQ2_XS \(17\).*wanted one of F32.*IQ4_NL/],
+    tensors: [{ ...tensor, type: 28 }],
+  }, /type F64 \(28\).*wanted one of F32.*IQ4_NL/],
   ["an offset of 2^63", {
     tensors: [{ ...tensor, offset: 2n ** 63n }],
   }, /needs bytes/],

@@ -5,10 +5,11 @@
  * @module
  */
 import { ModelError } from "../core/errors.ts";
-import type { TensorInfo } from "../core/model.ts";
+import type { RoundedType, TensorInfo } from "../core/model.ts";
 import { dequantise } from "./dequantise.ts";
 import type { GgufFile } from "./gguf.ts";
 import { quote } from "./gguf/walk.ts";
+import { quantise } from "./quantise.ts";
 
 /**
  * Reads one tensor and decodes it. `tensors`: a model's, with views into the file's.
@@ -42,6 +43,23 @@ export async function readTensor(
   }
   const out = new Float32Array(info.inputs * info.outputs * info.stack);
   dequantise(info.type, bytes, out);
-  const { plus = 0 } = info;
+  const { plus = 0, as } = info;
+  if (as !== undefined) dequantise(as, rounded(path, info, as, out), out);
   return plus === 0 ? out : out.map((x) => x + plus);
+}
+
+function rounded(
+  path: string,
+  { name }: TensorInfo,
+  as: RoundedType,
+  values: Float32Array,
+): Uint8Array {
+  try {
+    return quantise(as, values);
+  } catch (error) {
+    throw new ModelError(
+      path,
+      `tensor ${quote(name)}: ${(error as Error).message}`,
+    );
+  }
 }

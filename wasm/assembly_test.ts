@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { type GridName, gridOf } from "../core/weight_grids.ts";
+import { BOOKS_AT, GRIDS_AT, GRIDS_END } from "./books.ts";
 import { CONSTANT_BYTES } from "./constants.ts";
 import { KERNELS } from "./kernels.ts";
 import { FLAG, KIND, NEXT_WORD, RECORD_BYTES } from "./records.ts";
@@ -77,4 +79,17 @@ Deno.test("assembly/lanes.ts keeps its constants where constants.ts writes them"
     assert.ok(at + 16 <= CONSTANT_BYTES);
   }
   assert.ok(source.includes(`at(${lanes.get("EXP_TERMS")} + 16 * i)`));
+});
+
+Deno.test("assembly/ looks for books and grids where books.ts writes them", () => {
+  assert.equal(constants("books.ts").get("BOOKS"), BOOKS_AT);
+  const grids = constants("repack_grids.ts");
+  let end = BOOKS_AT + 6 * 64;
+  for (const [name, at] of Object.entries(GRIDS_AT)) {
+    assert.equal(grids.get(`GRID_${name}`), at, name);
+    assert.equal(at, end, `${name} begins where the one before ends`);
+    end += gridOf(name as GridName).length * 4;
+  }
+  assert.equal(end, GRIDS_END);
+  assert.ok(end <= CONSTANT_BYTES);
 });

@@ -21,6 +21,7 @@ import type { AttendKernel, Transcoder } from "../core/slots.ts";
 import type { BlockShape } from "../core/types.ts";
 import type { WeightPlan } from "../core/weight_plan.ts";
 import { edgesOf, LayerParts, partWordBytes } from "./boundaries.ts";
+import { writeGrids } from "./books.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
 import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
@@ -93,6 +94,10 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     "workspace",
     "attention scratch",
     extent.scratch * threads,
+  );
+  writeGrids(
+    memory.memory,
+    [...spec.tensors.values()].map((tensor) => tensor.type),
   );
   const weights = placeWeights(spec, memory, exact, options.weights);
   const feeding = takeFeeding(space, weights);

@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { GRIDS_END, writeBooks } from "./books.ts";
 
 /** Bytes at the start of the memory that nothing else may use. */
-export const CONSTANT_BYTES = 256;
+export const CONSTANT_BYTES = GRIDS_END;
 
 /**
  * Coefficients of 2^r on [-1/2, 1/2], highest degree first, by Remez' exchange with
@@ -34,5 +35,6 @@ export function writeConstants(memory: WebAssembly.Memory): void {
   words.fill(0x10101010, ...at(96)); // FIFTH_BITS
   floats.fill(-125, ...at(112)); // EXP_LEAST
   floats.fill(1.5 * 2 ** 23, ...at(128)); // EXP_ROUND
+  writeBooks(memory);
   EXP_TERMS.forEach((c, i) => floats.fill(c, ...at(144 + 16 * i)));
 }

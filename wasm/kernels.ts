@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { TensorInfo, WeightType } from "../core/model.ts";
+import type { RoundedType, TensorInfo, WeightType } from "../core/model.ts";
 
 /** One lane layout. */
 export interface LaneLayout {
@@ -40,6 +40,13 @@ const Q8 = codes(9, 272);
 const Q2K = codes(10, 1344, 256);
 const Q3K = codes(11, 1184, 256);
 const Q6K = codes(12, 1696, 256);
+const NL = codes(13, 144);
+const NLF = codes(14, 160);
+const BOOK3 = codes(15, 160);
+const BOOK2 = codes(16, 160);
+const E2M1 = codes(17, 160);
+const BOOK3S = codes(18, 160);
+const BOOK1 = codes(19, 160);
 
 /** A weight format of the file: its GGUF number, block and layout here. */
 interface Row {
@@ -47,44 +54,59 @@ interface Row {
   readonly values: number;
   readonly bytes: number;
   readonly layout: LaneLayout;
-  /** Why the layout is not the format's own, where it is not. */
+  /** What it is rounded to, where no layout has room for it. */
+  readonly via?: RoundedType;
+  /** What the layout keeps, where it is not the format's own. */
   readonly note?: string;
 }
 
+/** A format with a layout of its own, or one that keeps every value of it. */
+function row(
+  id: number,
+  values: number,
+  bytes: number,
+  layout: LaneLayout,
+  note?: string,
+): Row {
+  return { id, values, bytes, layout, ...(note === undefined ? {} : { note }) };
+}
+
+/** A format whose scales belong to 16 values each. */
+function rounded(id: number, values: number, bytes: number): Row {
+  return { ...row(id, values, bytes, Q8, "rounded to Q8_0"), via: "Q8_0" };
+}
+
+const WIDER = "codes in 4 bits";
+const BOOK = "codes of a book of 16 values, f32 scales";
+
 /** Every format, and what becomes of it. */
 export const KERNELS: { readonly [T in WeightType]: Row } = {
-  F32: { id: 0, values: 1, bytes: 4, layout: F32 },
-  F16: { id: 1, values: 1, bytes: 2, layout: F16 },
-  BF16: { id: 30, values: 1, bytes: 2, layout: BF16 },
-  Q4_0: { id: 2, values: 32, bytes: 18, layout: Q4 },
-  Q4_1: { id: 3, values: 32, bytes: 20, layout: Q4M },
-  Q5_0: { id: 6, values: 32, bytes: 22, layout: Q5 },
-  Q5_1: { id: 7, values: 32, bytes: 24, layout: Q5M },
-  Q8_0: { id: 8, values: 32, bytes: 34, layout: Q8 },
-  Q2_K: {
-    id: 10,
-    values: 256,
-    bytes: 84,
-    layout: Q2K,
-    note: "codes in 4 bits",
-  },
-  Q3_K: {
-    id: 11,
-    values: 256,
-    bytes: 110,
-    layout: Q3K,
-    note: "codes in 4 bits",
-  },
-  Q4_K: { id: 12, values: 256, bytes: 144, layout: Q4MF },
-  Q5_K: { id: 13, values: 256, bytes: 176, layout: Q5MF },
-  Q6_K: { id: 14, values: 256, bytes: 210, layout: Q6K },
-  IQ4_NL: {
-    id: 20,
-    values: 32,
-    bytes: 18,
-    layout: Q8,
-    note: "codes in 8 bits",
-  },
+  F32: row(0, 1, 4, F32),
+  F16: row(1, 1, 2, F16),
+  BF16: row(30, 1, 2, BF16),
+  Q4_0: row(2, 32, 18, Q4),
+  Q4_1: row(3, 32, 20, Q4M),
+  Q5_0: row(6, 32, 22, Q5),
+  Q5_1: row(7, 32, 24, Q5M),
+  Q8_0: row(8, 32, 34, Q8),
+  Q2_K: row(10, 256, 84, Q2K, WIDER),
+  Q3_K: row(11, 256, 110, Q3K, WIDER),
+  Q4_K: row(12, 256, 144, Q4MF, "f32 scales"),
+  Q5_K: row(13, 256, 176, Q5MF, "f32 scales"),
+  Q6_K: row(14, 256, 210, Q6K),
+  IQ4_NL: row(20, 32, 18, NL),
+  IQ4_XS: row(23, 256, 136, NLF, "f32 scales"),
+  MXFP4: row(39, 32, 17, E2M1, "f32 scales"),
+  NVFP4: rounded(40, 64, 36),
+  TQ1_0: row(34, 256, 54, Q4, "as Q4_0"),
+  TQ2_0: row(35, 256, 66, Q4, "as Q4_0"),
+  IQ3_S: row(21, 256, 110, BOOK3S, BOOK),
+  IQ3_XXS: row(18, 256, 98, BOOK3, BOOK),
+  IQ2_S: rounded(22, 256, 82),
+  IQ2_XS: rounded(17, 256, 74),
+  IQ2_XXS: row(16, 256, 66, BOOK2, BOOK),
+  IQ1_M: rounded(29, 256, 56),
+  IQ1_S: row(19, 256, 50, BOOK1, BOOK),
 };
 
 /** Outputs in a panel. */
@@ -95,9 +117,21 @@ export function lines(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
+/**
+ * The format that a matrix is rounded to on its way to lanes, by request or because no
+ * layout has room for its own; undefined where nothing is rounded.
+ */
+export function roundingOf(
+  { as, type }: TensorInfo,
+  exact: boolean,
+): RoundedType | undefined {
+  return as ?? (exact ? undefined : KERNELS[type].via);
+}
+
 /** The layout a matrix gets; `exact` decodes it to f32. */
 export function layoutOf(tensor: TensorInfo, exact: boolean): LaneLayout {
-  return exact ? F32 : KERNELS[tensor.type].layout;
+  if (exact) return F32;
+  return KERNELS[roundingOf(tensor, exact) ?? tensor.type].layout;
 }
 
 /** Bytes from one panel of a matrix to the next. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Allocator, Span } from "../core/allocator.ts";
-import type { ModelSpec, TensorInfo } from "../core/model.ts";
+import type { ModelSpec, TensorInfo, WeightType } from "../core/model.ts";
 import type { WeightPlan, WeightSource } from "../core/weight_plan.ts";
 import {
   KERNELS,
@@ -12,6 +12,7 @@ import {
   lines,
   PANEL,
   panelBytes,
+  roundingOf,
 } from "./kernels.ts";
 import type { LoadTask } from "./task_reader.ts";
 import { type Weight, weightList } from "./weight_list.ts";
@@ -33,8 +34,11 @@ export interface Weights {
   readonly tasks: readonly LoadTask[];
   /** Bytes of those that stay. */
   readonly bytes: number;
-  /** Bytes one worker needs to decode a panel: in its layout, and as f32 rows. */
-  readonly decoding: readonly [number, number];
+  /**
+   * Bytes one worker needs to decode a panel: in its layout, as f32 rows, and as rows
+   * of the format that it is rounded to.
+   */
+  readonly decoding: readonly [number, number, number];
   /** Layers that come and go. */
   readonly ring: Ring | undefined;
 }
@@ -117,7 +121,7 @@ export function placeWeights(
       const at = layers[k]!;
       matrices.set(name, { tensor, layout, panels, w: slot(k) + at.bytes });
       const chunk = from === "disk" ? STREAM_CHUNK : CHUNK;
-      at.tasks.push(...tasksOf(weight, at.bytes, chunk, exact));
+      at.tasks.push(...tasksOf(weight, at.bytes, chunk));
       at.bytes += weight.bytes;
       continue;
     }
@@ -126,7 +130,7 @@ export function placeWeights(
     const w = span.offset;
     if (vector) vectors.set(name, w);
     else matrices.set(name, { tensor, layout, panels, w });
-    tasks.push(...tasksOf(weight, w, CHUNK, exact));
+    tasks.push(...tasksOf(weight, w, CHUNK));
   }
   // In the order of the file, so that what drives and systems read ahead is of use.
   for (const { tasks } of layers) {
@@ -141,7 +145,7 @@ export function placeWeights(
     vectors,
     tasks,
     bytes,
-    decoding: decodingOf(list, exact),
+    decoding: decodingOf(list),
     ring: streamed.length === 0
       ? undefined
       : { from, base: slots, slotBytes, depth, layers, hosts },
@@ -151,27 +155,36 @@ export function placeWeights(
 /** See `Weights.decoding`. */
 function decodingOf(
   list: readonly Weight[],
-  exact: boolean,
-): readonly [number, number] {
-  let lanes = 0, rows = 0;
-  for (const { tensor, vector } of list) {
-    if (!vector && !exact) continue;
-    const { layout } = KERNELS[tensor.type];
-    lanes = Math.max(lanes, lines(panelBytes(layout, tensor.inputs)));
-    rows = Math.max(rows, lines(tensor.inputs * 4 * PANEL));
+): readonly [number, number, number] {
+  let lanes = 0, rows = 0, rounded = 0;
+  for (const { tensor, vector, exact } of list) {
+    const { type, inputs } = tensor, as = roundingOf(tensor, exact);
+    if (!vector && !exact && as === undefined) continue;
+    const laneBytes = (type: WeightType): number =>
+      lines(panelBytes(KERNELS[type].layout, inputs));
+    lanes = Math.max(lanes, laneBytes(type));
+    rows = Math.max(rows, lines(inputs * 4 * PANEL));
+    if (as === undefined) continue;
+    lanes = Math.max(lanes, laneBytes(as));
+    rounded = Math.max(rounded, lines(rowBytesOf(as, inputs) * PANEL));
   }
-  return [lanes, rows];
+  return [lanes, rows, rounded];
+}
+
+function rowBytesOf(type: WeightType, inputs: number): number {
+  const { values, bytes } = KERNELS[type];
+  return inputs / values * bytes;
 }
 
 /** Runs of rows of about `chunk` bytes; the first goes to `w`. */
 function tasksOf(
-  { tensor, vector, panelBytes }: Weight,
+  { tensor, vector, exact, panelBytes }: Weight,
   w: number,
   chunk: number,
-  exact: boolean,
 ): LoadTask[] {
-  const { id, values, bytes, layout } = KERNELS[tensor.type];
-  const rowBytes = tensor.inputs / values * bytes;
+  const { type, inputs, plus } = tensor, { id, layout } = KERNELS[type];
+  const as = vector ? undefined : roundingOf(tensor, exact);
+  const rowBytes = rowBytesOf(type, inputs);
   // Whole groups of four panels, so that no two workers share a cache line.
   const step = Math.max(32, Math.floor(chunk / rowBytes / 32) * 32);
   const tasks: LoadTask[] = [];
@@ -183,12 +196,21 @@ function tasksOf(
       bytes: rows * rowBytes,
       rows,
       rowBytes,
-      inputs: tensor.inputs,
+      inputs,
       type: id,
       kind: layout.kind,
       form: vector ? "plain" : exact ? "f32" : "lanes",
       w: w + row / PANEL * panelBytes,
-      packed: vector ? rows * tensor.inputs * 4 : rows / PANEL * panelBytes,
+      packed: vector ? rows * inputs * 4 : Math.ceil(rows / PANEL) * panelBytes,
+      ...(as === undefined ? {} : {
+        round: {
+          name: as,
+          type: KERNELS[as].id,
+          kind: KERNELS[as].layout.kind,
+          rowBytes: rowBytesOf(as, inputs),
+        },
+      }),
+      ...(vector && plus !== undefined ? { plus } : {}),
     });
   }
   return tasks;

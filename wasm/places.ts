@@ -7,6 +7,7 @@ import type { BackendLimits, BoundGroup } from "../core/backend.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { fillAngles, FINE, frequencies } from "./angles.ts";
 import { partWordBytes } from "./boundaries.ts";
+import { takeExperts } from "./experts.ts";
 import type { Weights } from "./load.ts";
 import type { WasmMemory } from "./memory.ts";
 import { type Places, ropeKey, type RopePlace } from "./program.ts";
@@ -95,6 +96,7 @@ export function takePlaces(
       Math.max(spec.hidden, extent.heads),
     ),
     second: space.forms("products' inputs", rows, extent.ffn),
+    experts: takeExperts(spec, space, rows),
   };
 }
 

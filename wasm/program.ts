@@ -5,9 +5,15 @@
  * @module
  */
 import type { BoundGroup, SlabLayout } from "../core/backend.ts";
-import type { LayerSpec, ModelSpec, RopeSpec } from "../core/model.ts";
+import {
+  type LayerSpec,
+  type ModelSpec,
+  type RopeSpec,
+  routersOf,
+} from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
 import { layerWord, noTargets, startWord, type Targets } from "./boundaries.ts";
+import { addExperts, type ExpertPlaces, expertRecords } from "./experts.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
 import { releaseFields, waitFields } from "./ring.ts";
 import { SEALED_BYTES } from "./sealed.ts";
@@ -56,6 +62,8 @@ export interface Places {
   readonly scratchBytes: number;
   readonly first: Forms;
   readonly second: Forms;
+  /** Where a model has some. */
+  readonly experts: ExpertPlaces | undefined;
 }
 
 /** Angles of one kind of rope; several layers share it. */
@@ -228,7 +236,7 @@ export function compileProgram(options: ProgramOptions): Program {
 
   spec.layers.forEach((layer, index) => {
     const { qHeads, kvHeads, headDim, tensors: t } = layer;
-    const mlp = layer.mlp!;
+    const { mlp, experts } = layer;
     const stride = extent.qkv * 4, wide = extent.heads * 4;
     const q = qHeads * headDim * 4, kv = kvHeads * headDim * 4;
     const leap = (word: "query" | "rest" | "stop"): void =>
@@ -267,21 +275,40 @@ export function compileProgram(options: ProgramOptions): Program {
     );
     out.barrier();
     addTo(t.attnOut, at.first, t.postAttnNorm, layer);
-    norm(t.ffnNorm, wants(mlp.gate, mlp.up));
-    const width = extent.ffn * 4;
-    out.add(KIND.gated, 0);
-    product(mlp.gate, at.first, at.gate, width, at.rows);
-    product(mlp.up, at.first, at.up, width, at.rows);
-    row(
-      KIND.gate,
-      wants(mlp.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
-      ...[at.gate, width, mlp.ffn] as const,
-      at.second,
-      at.rows,
-      ...[0, 0, 0, 0, 0, at.up],
-    );
-    out.barrier();
-    addTo(mlp.down, at.second, t.postFfnNorm, layer);
+    const readers = mlp === undefined ? [] : [mlp.gate, mlp.up];
+    norm(t.ffnNorm, wants(...readers, ...routersOf(layer)));
+    const combine = experts && addExperts({
+      ...{ out, base: options.base, spec, layer, at: at.experts!, product },
+      ...{ wants, norm: vector(t.ffnNorm), rows: at.rows, x: at.x },
+      normed: at.first,
+    });
+    if (mlp !== undefined) {
+      const width = extent.ffn * 4;
+      out.add(KIND.gated, 0);
+      product(mlp.gate, at.first, at.gate, width, at.rows);
+      product(mlp.up, at.first, at.up, width, at.rows);
+      row(
+        KIND.gate,
+        wants(mlp.down) | (layer.activation === "gelu" ? FLAG.gelu : 0),
+        ...[at.gate, width, mlp.ffn] as const,
+        at.second,
+        at.rows,
+        ...[0, 0, 0, 0, 0, at.up],
+      );
+      out.barrier();
+      addTo(mlp.down, at.second, t.postFfnNorm, layer);
+    }
+    if (combine !== undefined) {
+      const { residualScale = 1 } = layer;
+      if (t.postFfnNorm === undefined && residualScale === 1) {
+        combine(at.x, true);
+      } else {
+        combine(at.y, mlp !== undefined);
+        pending = at.y;
+        after = vector(t.postFfnNorm);
+        scale = residualScale;
+      }
+    }
     if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
     targets.rest.push(here());
     targets.hold.push(release() ? here() : 0);
@@ -405,5 +432,6 @@ function attention(
 
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
-  return (spec.layers.length * 25 + 33) * RECORD_BYTES;
+  const experts = spec.layers.reduce((n, l) => n + expertRecords(l), 0);
+  return (spec.layers.length * 25 + 33 + experts) * RECORD_BYTES;
 }

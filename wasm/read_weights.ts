@@ -30,7 +30,7 @@ export async function readWeights(
   threads: number,
 ): Promise<void> {
   const { tasks } = weights;
-  const decoding = weights.decoding[0] + weights.decoding[1];
+  const decoding = decodingBytes(weights);
   const staging = lines(Math.max(0, ...tasks.map((t) => t.bytes)));
   const each = staging + decoding + packedBytes(tasks);
   const spans = Array.from({ length: threads }, () => memory.alloc(each));
@@ -44,7 +44,7 @@ export async function readWeights(
       const at = span.offset + staging;
       return {
         staging: span.offset,
-        decoding: [at, at + weights.decoding[0]] as const,
+        decoding: decodingAt(weights, at),
         packed: at + decoding,
         hosts: weights.ring?.hosts ?? [],
       };
@@ -87,22 +87,33 @@ export function takeFeeding(
   space: Space,
   weights: Weights,
 ): Omit<FeedersOptions, "module" | "memory" | "paths"> | undefined {
-  const { ring, decoding } = weights;
+  const { ring } = weights;
   if (ring === undefined) return undefined;
   const take = (bytes: number): number =>
     space.take("workspace", "weight streaming", bytes);
   const words = take(ringWordBytes(ring.depth));
   const staging = stagingOf(ring);
   const spaces = Array.from({ length: FEEDERS }, (): ReaderSpace => {
-    const at = take(RECORD + staging + decoding[0] + decoding[1]);
-    const lanes = at + RECORD + staging;
+    const at = take(RECORD + staging + decodingBytes(weights));
     return {
       record: at,
       staging: at + RECORD,
-      decoding: [lanes, lanes + decoding[0]],
+      decoding: decodingAt(weights, at + RECORD + staging),
     };
   });
   return { ring, words, spaces };
+}
+
+function decodingBytes({ decoding }: Weights): number {
+  return decoding.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** The parts of a worker's space to decode in, which begins at `at`. */
+function decodingAt(
+  { decoding: [lanes, rows] }: Weights,
+  at: number,
+): ReaderSpace["decoding"] {
+  return [at, at + lanes, at + lanes + rows];
 }
 
 /** Bytes of the largest task that is read again and again. */

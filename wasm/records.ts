@@ -31,7 +31,12 @@ export const KIND = {
   release: 13,
   leap: 14,
   boundary: 15,
-  product: 16,
+  route: 24,
+  allot: 25,
+  gatedEach: 26,
+  downEach: 27,
+  combine: 28,
+  product: 32,
 } as const;
 
 /** Flags by kind of record, beside {@linkcode BARRIER}. */
@@ -44,6 +49,10 @@ export const FLAG = {
   float: 4,
   /** Gate: GELU (tanh form) instead of SiLU. */
   gelu: 8,
+  /** Route: weights of those taken sum to 1. */
+  normalised: 2,
+  /** Route, allot: all rows take one more, by a sigmoid of its own score. */
+  shared: 4,
   /** Turn, attend: neighbouring values turn together. */
   neighbours: 2,
 } as const;
@@ -63,6 +72,18 @@ export class Records {
   /** Appends a record and returns its index. */
   add(kind: number, flags: number, ...fields: number[]): number {
     return this.#records.push([kind, flags, ...fields]) - 1;
+  }
+
+  /** Words of the last record, its kind first. */
+  get last(): readonly number[] {
+    return this.#records.at(-1) ?? [];
+  }
+
+  /** Writes fields of the last record from its `word` on. */
+  set(word: number, ...fields: number[]): void {
+    const last = this.#records.at(-1)!;
+    while (last.length < word) last.push(0);
+    last.splice(word, fields.length, ...fields);
   }
 
   /** Everyone waits after the last record. */

@@ -6,7 +6,7 @@
  */
 import type { BackendLimits } from "../core/backend.ts";
 import type { Owner } from "../core/ledger.ts";
-import { mlpsOf, type ModelSpec } from "../core/model.ts";
+import type { ModelSpec } from "../core/model.ts";
 import { type Books, take } from "./load.ts";
 
 /** Positions in a split of attention; `SPLIT` in assembly/attention.ts. */
@@ -36,6 +36,7 @@ export interface Extent {
   /** Floats of a row of q, k and v together, and of the attention's output. */
   readonly qkv: number;
   readonly heads: number;
+  /** Width of MLPs that are no experts. */
   readonly ffn: number;
   /** Vocabulary, whole panels. */
   readonly vocab: number;
@@ -56,7 +57,7 @@ export function extentOf(
   for (const l of spec.layers) {
     qkv = Math.max(qkv, (l.qHeads + 2 * l.kvHeads) * l.headDim);
     heads = Math.max(heads, l.qHeads * l.headDim);
-    ffn = Math.max(ffn, ...mlpsOf(l).map((m) => m.ffn));
+    ffn = Math.max(ffn, l.mlp?.ffn ?? 0);
     group = Math.max(group, l.qHeads / l.kvHeads);
     dim = Math.max(dim, l.headDim);
   }

@@ -22,6 +22,15 @@ export interface LoadTask {
   readonly w: number;
   /** Bytes it has there. */
   readonly packed: number;
+  /** Rows are rounded to a format of the file first: its number, layout and row bytes. */
+  readonly round?: {
+    readonly name: string;
+    readonly type: number;
+    readonly kind: number;
+    readonly rowBytes: number;
+  };
+  /** Of "plain" rows: added to every value. */
+  readonly plus?: number;
   /** Index of the host buffer that it goes to instead, `w` from its start. */
   readonly host?: number;
 }
@@ -29,6 +38,8 @@ export interface LoadTask {
 /** The kernels that packing needs. */
 export interface PackKernels {
   pack(record: number, type: number): number;
+  expand(record: number, type: number): number;
+  round(record: number, type: number): number;
   decodeRow(record: number, row: number, to: number): void;
 }
 
@@ -38,8 +49,11 @@ export interface ReaderSpace {
   readonly record: number;
   /** Space for a task's rows. */
   readonly staging: number;
-  /** Space to decode a panel in: in its layout, and as f32 rows. */
-  readonly decoding: readonly [number, number];
+  /**
+   * Space to decode a panel in: in its layout, as f32 rows, and as rows of the format
+   * that it is rounded to.
+   */
+  readonly decoding: readonly [number, number, number];
 }
 
 /** Reads a task's rows from an open file and packs them to `w`. */
@@ -54,33 +68,81 @@ export type TaskReader = (
 
 /** See {@linkcode TaskReader}. */
 export const taskReader: TaskReader = (kernels, buffer, space) => {
-  const { record, staging, decoding: [lanes, rows] } = space;
+  const { record, staging, decoding: [lanes, rows, rounded] } = space;
   const all = new Uint8Array(buffer);
   const repack = new Int32Array(buffer, record, 5);
   const embed = new Int32Array(buffer, record + 64, 5);
 
-  const pack = (task: LoadTask, src: number, count: number, w: number) => {
-    repack.set([src, task.rowBytes, count, w, task.inputs]);
-    if (kernels.pack(record, task.type) === 0) {
-      throw new Error(`no kernel repacks weights of GGUF type ${task.type}`);
+  /** Rows of a format, from `src` to lanes at `w`. */
+  const pack = (
+    type: number,
+    src: number,
+    rowBytes: number,
+    count: number,
+    w: number,
+    n: number,
+  ): void => {
+    repack.set([src, rowBytes, count, w, n]);
+    if (kernels.pack(record, type) === 0) {
+      throw new Error(`no kernel repacks weights of GGUF type ${type}`);
     }
   };
 
-  /** A panel at a time: to its own lanes, back to f32, to where it belongs. */
-  const decode = (task: LoadTask, w: number) => {
-    const n = task.inputs, size = n * 4;
+  /** A panel in the lanes of its layout, to f32 at `rows`. */
+  const unpack = (kind: number, count: number, n: number): void => {
+    embed.set([0, 0, lanes, kind, n]);
+    for (let k = 0; k < count; k++) {
+      kernels.decodeRow(record + 64, k, rows + k * n * 4);
+    }
+  };
+
+  /** Rows of the file to f32 at `rows`. */
+  const decode = (task: LoadTask, src: number, count: number): void => {
+    const { type, kind, rowBytes, inputs: n } = task;
+    repack.set([src, rowBytes, count, rows, n]);
+    if (kernels.expand(record, type) !== 0) return;
+    pack(type, src, rowBytes, count, lanes, n);
+    unpack(kind, count, n);
+  };
+
+  /** What stands at `rows`, rounded, to lanes at `w`. */
+  const round = (
+    { round, inputs: n, offset }: LoadTask,
+    first: number,
+    count: number,
+    w: number,
+  ): void => {
+    const { name, type, rowBytes } = round!;
+    repack.set([rows, n * 4, count, rounded, n]);
+    if (kernels.round(record, type) === 0) {
+      throw new Error(
+        `weights in rows ${first} to ${
+          first + count - 1
+        } behind byte ${offset} cannot be rounded to ${name}: they are no numbers, or need a scale beyond 65504`,
+      );
+    }
+    pack(type, rounded, rowBytes, count, w, n);
+  };
+
+  /** A panel at a time, by way of f32. */
+  const convert = (task: LoadTask, w: number): void => {
+    const n = task.inputs, { plus } = task;
     for (let r = 0; r < task.rows; r += 8) {
-      const count = Math.min(8, task.rows - r), to = w + r * size;
-      pack(task, staging + r * task.rowBytes, count, lanes);
-      embed.set([0, 0, lanes, task.kind, n]);
-      for (let k = 0; k < count; k++) {
-        kernels.decodeRow(record + 64, k, rows + k * size);
+      const count = Math.min(8, task.rows - r);
+      const to = w + r / task.rows * task.packed;
+      decode(task, staging + r * task.rowBytes, count);
+      if (task.round !== undefined) {
+        round(task, r, count, task.form === "lanes" ? to : lanes);
+        if (task.form === "lanes") continue;
+        unpack(task.round.kind, count, n);
       }
-      if (task.form === "plain") {
-        all.copyWithin(to, rows, rows + count * size);
-      } else {
-        repack.set([rows, size, count, to, n]);
-        kernels.pack(record, 0);
+      if (task.form === "f32") pack(0, rows, n * 4, count, to, n);
+      else {
+        if (plus !== undefined) {
+          const values = new Float32Array(buffer, rows, count * n);
+          for (let i = 0; i < values.length; i++) values[i]! += plus;
+        }
+        all.copyWithin(to, rows, rows + count * n * 4);
       }
     }
   };
@@ -99,7 +161,8 @@ export const taskReader: TaskReader = (kernels, buffer, space) => {
       }
       at += got;
     }
-    if (task.form === "lanes") pack(task, staging, task.rows, w);
-    else decode(task, w);
+    const { form, round, type, rowBytes, rows: count, inputs } = task;
+    if (form !== "lanes" || round !== undefined) convert(task, w);
+    else pack(type, staging, rowBytes, count, w, inputs);
   };
 };

@@ -4,7 +4,12 @@
  *
  * @module
  */
-import { type ModelSpec, type TensorInfo, tensorsOf } from "../core/model.ts";
+import {
+  type ModelSpec,
+  routersOf,
+  type TensorInfo,
+  tensorsOf,
+} from "../core/model.ts";
 import {
   type LaneLayout,
   layoutOf,
@@ -23,6 +28,8 @@ export interface Weight {
   readonly panelBytes: number;
   /** Kept as f32 values instead of in lanes. */
   readonly vector: boolean;
+  /** Decoded to f32. */
+  readonly exact: boolean;
   /** In memory, whole cache lines. */
   readonly bytes: number;
   /** The one layer it is a matrix of; undefined where it always stays. */
@@ -32,9 +39,12 @@ export interface Weight {
 /** Every tensor that the model names, once, in the order of use. */
 export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
   const list = new Map<string, Weight>();
+  // Near ties between experts are decided by little, and routers are small.
+  const routers = new Set(spec.layers.flatMap(routersOf));
   const add = (name: string, layer?: number): void => {
-    const tensor = spec.tensors.get(name)!, vector = tensor.outputs === 1;
-    const layout = layoutOf(tensor, exact), panels = panelsOf(tensor.outputs);
+    const tensor = spec.tensors.get(name)!, router = routers.has(name);
+    const vector = tensor.outputs === 1 && !router, decoded = exact || router;
+    const layout = layoutOf(tensor, decoded), panels = panelsOf(tensor.outputs);
     const each = panelBytes(layout, tensor.inputs);
     list.set(name, {
       name,
@@ -43,6 +53,7 @@ export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
       panels,
       panelBytes: each,
       vector,
+      exact: decoded,
       bytes: lines(vector ? tensor.inputs * 4 : each * panels),
       // What several layers name belongs to none; norms are small, and few reads.
       layer: vector || list.has(name) ? undefined : layer,

@@ -13,7 +13,12 @@
  *
  * @module
  */
-import type { LoadTask, PackKernels, TaskReader } from "./task_reader.ts";
+import type {
+  LoadTask,
+  PackKernels,
+  ReaderSpace,
+  TaskReader,
+} from "./task_reader.ts";
 
 /** Number of control words. */
 export const CONTROL_WORDS = 16;
@@ -38,8 +43,8 @@ export interface WorkerLoad {
   readonly tasks: readonly LoadTask[];
   /** Staging space in the shared memory. */
   readonly staging: number;
-  /** Space to decode a panel in: in its layout, and as f32 rows. */
-  readonly decoding: readonly [number, number];
+  /** Space to decode a panel in; see `ReaderSpace`. */
+  readonly decoding: ReaderSpace["decoding"];
   /** Space for a packed task on its way to a host buffer. */
   readonly packed: number;
   /** Where tasks for the host go, by `LoadTask.host`. */

@@ -107,7 +107,7 @@ async function withTasks(
     const tasks = Array<LoadTask>(20_000).fill(task);
     const space = {
       staging: 2 << 20,
-      decoding: [0, 0] as const,
+      decoding: [0, 0, 0] as const,
       packed: 0,
       hosts: [],
     };

@@ -60,7 +60,7 @@ export function attend(
   q: Float32Array,
   scale: number,
   out: Float32Array,
-  sinkQ: Float32Array = q,
+  sinkQ?: Float32Array,
   cap?: number,
 ): void {
   const { memory, shape: { kvHeads, headDim } } = blocks;
@@ -73,7 +73,7 @@ export function attend(
     let max = -Infinity;
     for (let i = 0; i < positions.length; i++) {
       const k = place(blocks, 0, head, positions[i]!);
-      const x = positions[i]! < visible.sink ? sinkQ : q;
+      const x = positions[i]! < visible.sink ? sinkQ ?? q : q;
       let dot = 0;
       for (let d = 0; d < headDim; d++) dot += x[from + d]! * memory[k + d]!;
       weights[i] = capped(dot * scale, cap);

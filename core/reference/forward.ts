@@ -4,9 +4,15 @@
  * @module
  */
 import type { StepBatch } from "../backend.ts";
-import type { LayerSpec, ModelSpec } from "../model.ts";
+import {
+  type LayerSpec,
+  mlpsOf,
+  type MlpSpec,
+  type ModelSpec,
+} from "../model.ts";
 import { append, attend, type LayerBlocks } from "./attention.ts";
 import { embed } from "./embed.ts";
+import { expertsOf } from "./experts.ts";
 import { gate } from "./gate.ts";
 import type { Holdings } from "./holdings.ts";
 import { matmul } from "./matmul.ts";
@@ -29,6 +35,10 @@ export interface Activations {
   readonly o: Float32Array;
   readonly gate: Float32Array;
   readonly up: Float32Array;
+  /** What one expert gives a row, and what all of them do. */
+  readonly part: Float32Array;
+  /** A row's scores, a value for each expert. */
+  readonly scores: Float32Array;
 }
 
 /** Lays activations for steps of up to `rows` rows. */
@@ -37,7 +47,10 @@ export function makeActivations(
   spec: ModelSpec,
   rows: number,
 ): Activations {
-  const { x, y, q, k, v, o, gate, up } = activationLengths(spec, rows);
+  const { x, y, q, k, v, o, gate, up, part, scores } = activationLengths(
+    spec,
+    rows,
+  );
   const make = (length: number) =>
     holdings.floats("activations", "step", length);
   return {
@@ -49,6 +62,8 @@ export function makeActivations(
     o: make(o),
     gate: make(gate),
     up: make(up),
+    part: make(part),
+    scores: make(scores),
   };
 }
 
@@ -62,7 +77,8 @@ export function activationLengths(
   const hidden = rows * spec.hidden;
   const query = most((l) => l.qHeads * l.headDim);
   const key = most((l) => l.kvHeads * l.headDim);
-  const ffn = most((l) => l.mlp!.ffn);
+  const ffn = most((l) => Math.max(...mlpsOf(l).map((m) => m.ffn), 0));
+  const experts = most((l) => l.experts?.each.length ?? 0) / rows;
   return {
     x: hidden,
     y: hidden,
@@ -72,6 +88,8 @@ export function activationLengths(
     o: query,
     gate: ffn,
     up: ffn,
+    part: experts === 0 ? 0 : 2 * spec.hidden,
+    scores: experts,
   };
 }
 
@@ -241,18 +259,22 @@ function factorsOf(
   return typeof factors === "string" ? pass.weight(factors) : factors;
 }
 
-/** x += postNorm(down(activation(gate) * up)) of norm(x). */
+/** x += postNorm(mlp(norm(x)) + experts(norm(x))). */
 function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
-  const { spec, batch, activations: a, weight } = pass;
-  const { tensors: t } = layer, mlp = layer.mlp!;
+  const { spec, activations: a, weight } = pass;
+  const { tensors: t, mlp, experts } = layer;
   const y = a.y.subarray(0, x.length);
-  const gates = a.gate.subarray(0, batch.rows * mlp.ffn);
-  const up = a.up.subarray(0, gates.length);
   rmsNorm(x, weight(t.ffnNorm), spec.normEps, y);
-  matmul(y, weight(mlp.gate), spec.hidden, gates);
-  matmul(y, weight(mlp.up), spec.hidden, up);
-  gate(gates, up, layer.activation);
-  matmul(gates, weight(mlp.down), mlp.ffn, y);
+  const run = (one: MlpSpec, x: Float32Array, out: Float32Array): void => {
+    const gates = a.gate.subarray(0, x.length / spec.hidden * one.ffn);
+    const up = a.up.subarray(0, gates.length);
+    matmul(x, weight(one.gate), spec.hidden, gates);
+    matmul(x, weight(one.up), spec.hidden, up);
+    gate(gates, up, layer.activation);
+    matmul(gates, weight(one.down), one.ffn, out);
+  };
+  if (experts === undefined) run(mlp!, y, y);
+  else expertsOf(pass, experts, mlp, run, y);
   if (t.postFfnNorm !== undefined) {
     rmsNorm(y, weight(t.postFfnNorm), spec.normEps, y);
   }

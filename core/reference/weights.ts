@@ -59,6 +59,9 @@ function wantLayer(
   want(at, t.attnOut, qHeads * headDim, hidden);
   want(at, t.postAttnNorm, hidden);
   want(at, t.ffnNorm, hidden);
+  const { router, each, shared } = layer.experts ?? {};
+  want(at, router, hidden, each?.length);
+  want(at, shared?.gate, hidden);
   for (const { ffn, gate, up, down } of mlpsOf(layer)) {
     want(at, gate, hidden, ffn);
     want(at, up, hidden, ffn);

@@ -44,18 +44,42 @@ const MODEL = randomModel({
   ],
 });
 
+/** The same with experts: alone, beside an MLP, and with one that all rows take. */
+export const EXPERTS: RandomModel = randomModel({
+  seed: 2,
+  vocab: VOCAB,
+  hidden: 64,
+  norms: true,
+  layers: [
+    { ...HEADS, window: 6, ffn: 0, experts: { count: 5, used: 2, ffn: 32 } },
+    {
+      ...HEADS,
+      activation: "gelu",
+      experts: { count: 3, used: 1, ffn: 96, normalised: false },
+    },
+    {
+      ...HEADS,
+      window: 6,
+      ffn: 0,
+      experts: { count: 12, used: 4, ffn: 64, shared: 96, normalised: false },
+    },
+  ],
+});
+
 const BLOCKS: DriverOptions = { tokens: 8, blocks: 5 };
 
 /**
  * Registers the laws of steps under `name`. `make` gives a backend for a model
  * with limits of 40 rows and wanted rows, 4 sequences, a top of 5 or more and
  * 1 MiB for blocks; each is closed after its test. `codecs`: lossy ones that take
- * blocks of 8 and of 16 tokens, for the laws of what is sealed.
+ * blocks of 8 and of 16 tokens, for the laws of what is sealed. `model`: another one of
+ * the same vocabulary, windows and heads.
  */
 export function backendLaws(
   name: string,
   make: (model: RandomModel) => MaybePromise<Backend>,
   codecs: readonly Codec[] = [],
+  model: RandomModel = MODEL,
 ): void {
   const law = (
     criterion: string,
@@ -66,8 +90,8 @@ export function backendLaws(
     Deno.test(`${name} ${criterion}`, async () => {
       await using open = new AsyncDisposableStack();
       await check(async (options = BLOCKS) => {
-        const backend = open.use(await make(MODEL));
-        return { backend, driver: new Driver(backend, MODEL.spec, options) };
+        const backend = open.use(await make(model));
+        return { backend, driver: new Driver(backend, model.spec, options) };
       });
     });
 
@@ -156,7 +180,7 @@ export function backendLaws(
   law("gives the same bits however layers are grouped", async (start) => {
     const want = await alone(await start(), ids(30));
     const groups = [1, 0, 2].map((layer) => {
-      const group = windowGroups(MODEL.spec, BLOCKS.tokens)
+      const group = windowGroups(model.spec, BLOCKS.tokens)
         .find((g) => g.layers.includes(layer))!;
       const shape = { ...group.shape, layers: 1 };
       return { ...group, layers: [layer], shape };

@@ -3,12 +3,28 @@
  *
  * @module
  */
-import type { LayerSpec, ModelSpec, TensorInfo } from "../model.ts";
+import type {
+  ExpertsSpec,
+  LayerSpec,
+  MlpSpec,
+  ModelSpec,
+  TensorInfo,
+} from "../model.ts";
 
-/** A layer, `ffn` wide. */
+/** A layer, `ffn` wide; 0 for no MLP beside its experts. */
 export type RandomLayer =
   & Partial<Omit<LayerSpec, "tensors" | "mlp" | "experts">>
-  & { readonly ffn?: number };
+  & { readonly ffn?: number; readonly experts?: RandomExperts };
+
+/** A layer's experts. */
+export interface RandomExperts
+  extends Partial<Pick<ExpertsSpec, "normalised">> {
+  readonly count: number;
+  readonly used: number;
+  /** Width of each; of a shared one, which there is where this is said. */
+  readonly ffn?: number;
+  readonly shared?: number;
+}
 
 /** What to vary; the rest has defaults. */
 export interface RandomModelOptions {
@@ -57,9 +73,30 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
     tensors.set(name, { name, type: "F32", inputs, outputs, ...place });
     return name;
   };
+  const addMlp = (name: string, ffn: number): MlpSpec => ({
+    ffn,
+    gate: add(`${name}.gate`, hidden, ffn),
+    up: add(`${name}.up`, hidden, ffn),
+    down: add(`${name}.down`, ffn, hidden),
+  });
+  const addExperts = (
+    i: number,
+    { count, used, normalised = true, ffn = 24, shared }: RandomExperts,
+  ): ExpertsSpec => ({
+    router: add(`${i}.router`, hidden, count),
+    used,
+    normalised,
+    each: Array.from({ length: count }, (_, e) => addMlp(`${i}.${e}`, ffn)),
+    ...(shared !== undefined && {
+      shared: {
+        mlp: addMlp(`${i}.shared`, shared),
+        gate: add(`${i}.sharedGate`, hidden),
+      },
+    }),
+  });
   const embedding = add("embedding", hidden, vocab);
   const layers = (options.layers ?? [{}, {}]).map((wanted, i): LayerSpec => {
-    const { ffn = 24, ...own } = wanted;
+    const { ffn = 24, experts, ...own } = wanted;
     const { qHeads = 2, kvHeads = 1, headDim = 16 } = own;
     return {
       window: undefined,
@@ -89,12 +126,8 @@ export function randomModel(options: RandomModelOptions = {}): RandomModel {
           vBias: add(`${i}.vBias`, kvHeads * headDim),
         }),
       },
-      mlp: {
-        ffn,
-        gate: add(`${i}.gate`, hidden, ffn),
-        up: add(`${i}.up`, hidden, ffn),
-        down: add(`${i}.down`, ffn, hidden),
-      },
+      ...(ffn > 0 && { mlp: addMlp(`${i}`, ffn) }),
+      ...(experts && { experts: addExperts(i, experts) }),
     };
   });
   const outputNorm = add("outputNorm", hidden);

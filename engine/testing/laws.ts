@@ -26,6 +26,7 @@ export const names: readonly string[] = [
   "qwen2",
   "phi3",
   "head-80",
+  "mixtral-moe-q4_0",
 ]
   .filter((name) => tinyModels().includes(name));
 /** Whether there are none, and what a test's name says then. */

@@ -50,5 +50,6 @@ export async function wasmLogits(
 export function fastLevel({ spec }: TinyModel): TinyLevel {
   const floats = ["F32", "F16", "BF16"];
   const types = [...spec.tensors.values()].map((t) => t.type);
-  return types.every((type) => floats.includes(type)) ? "half_kv" : "int8";
+  if (types.every((type) => floats.includes(type))) return "half_kv";
+  return spec.layers.some((l) => l.experts) ? "int8_experts" : "int8";
 }

@@ -40,6 +40,11 @@ export interface Architecture {
   readonly stillEvery?: number;
   /** Which layers see a window, where the file gives its size. Default: none. */
   readonly windows?: WindowPattern | undefined;
+  /**
+   * How rows weigh their experts, where a file may have some ("expert_count"):
+   * whether the weights of those taken are made to sum to 1.
+   */
+  readonly experts?: { readonly normalised: boolean };
   /** A layer count whose models scale scores by hidden / heads, not by head size. */
   readonly scaleByHiddenAt?: number;
   /** Keys, without the prefix, that change the arithmetic in a way not modelled. */

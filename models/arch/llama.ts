@@ -1,6 +1,6 @@
 /**
  * Llama and the many models stored as Llama: SmolLM, TinyLlama, Mistral with the
- * window of its first version in every layer, Llama 3.
+ * window of its first version in every layer, Mixtral, Llama 3.
  *
  * @module
  */
@@ -18,8 +18,9 @@ export const llama: Architecture = {
   ropeFactors: true,
   partialRope: false,
   windows: {},
+  experts: { normalised: true },
   refuses: [
-    "expert_count",
+    "expert_shared_count",
     "nextn_predict_layers",
   ],
 };

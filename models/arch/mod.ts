@@ -7,6 +7,7 @@ import { ModelError } from "../../core/errors.ts";
 import type { LayerSpec, MlpSpec, ModelSpec } from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import type { Architecture } from "./architecture.ts";
+import { expertCounts, expertsOf } from "./experts.ts";
 import { gemma, gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { llama } from "./llama.ts";
@@ -86,7 +87,7 @@ export function modelSpec(file: GgufFile, context?: number): ModelSpec {
     embedding,
     outputNorm: tensors.vector("output_norm.weight", hidden, "hidden"),
     output,
-    tensors: tensors.tensors,
+    tensors: tensors.all(),
   };
   tensors.checkAllUsed(arch.name);
   return spec;
@@ -172,7 +173,10 @@ function layersOf(
 ): LayerSpec[] {
   const qHeads = meta.perLayer("attention.head_count", count);
   const kvHeads = meta.perLayer("attention.head_count_kv", count, qHeads);
-  const ffn = meta.perLayer("feed_forward_length", count);
+  const experts = expertCounts(arch, meta);
+  const ffn = experts === undefined
+    ? meta.perLayer("feed_forward_length", count)
+    : [];
   const headDim = headDimOf(meta, hidden, qHeads[0]!);
   const full = ropeOf(arch, meta, tensors, { headDim, context });
   const residualScale = scale(arch, meta, "residual_scale");
@@ -197,7 +201,7 @@ function layersOf(
       q: q * headDim,
       kv: kv * headDim,
       headDim,
-      ffn: ffn[layer]!,
+      ffn: ffn[layer] ?? 0,
     };
     return {
       qHeads: q,
@@ -219,7 +223,9 @@ function layersOf(
         : 1 / Math.sqrt(count === arch.scaleByHiddenAt ? hidden / q : headDim),
       ...shared,
       tensors: layerTensors(arch, tensors, sizes),
-      mlp: mlpOf(arch, tensors, sizes),
+      ...(experts === undefined
+        ? { mlp: mlpOf(arch, tensors, sizes) }
+        : { experts: expertsOf(arch, tensors, layer, hidden, experts) }),
     };
   });
 }

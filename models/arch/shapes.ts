@@ -7,7 +7,7 @@ import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
 import type { GgufFile } from "../gguf.ts";
 import { quote } from "../gguf/walk.ts";
-import { rowsOf } from "./views.ts";
+import { matrixOf, rowsOf } from "./views.ts";
 
 /** Tensors present in some files that carry nothing a run needs. */
 const IGNORED =
@@ -30,27 +30,66 @@ export class TensorChecker {
    * @throws {ModelError} if it is missing or shaped otherwise.
    */
   matrix(name: string, inputs: number, outputs: number, why: string): string {
+    return this.#find(name, inputs, outputs, 1, why).name;
+  }
+
+  /**
+   * Names of the `count` matrices stacked in a tensor, each a view of it.
+   *
+   * @throws {ModelError} as `matrix()` does.
+   */
+  stack(
+    name: string,
+    inputs: number,
+    outputs: number,
+    count: number,
+    why: string,
+  ): string[] {
+    const info = this.#find(name, inputs, outputs, count, why);
+    return Array.from({ length: count }, (_, i) => {
+      const view = matrixOf(info, i);
+      this.#views.set(view.name, view);
+      return view.name;
+    });
+  }
+
+  /** The file's tensors, and the views of them that were asked for. */
+  all(): ReadonlyMap<string, TensorInfo> {
+    const { tensors } = this.#file;
+    return this.#views.size === 0
+      ? tensors
+      : new Map([...tensors, ...this.#views]);
+  }
+
+  #find(
+    name: string,
+    inputs: number,
+    outputs: number,
+    stack: number,
+    why: string,
+  ): TensorInfo {
     const info = this.#file.tensors.get(name);
+    const shape = (...dims: [number, number, number]) =>
+      dims.slice(0, dims[2] === 1 ? 2 : 3).join(" × ");
+    const wanted = `wanted ${shape(inputs, outputs, stack)} (${why})`;
     if (info === undefined) {
       throw new ModelError(
         this.#file.path,
-        `tensor ${quote(name)} is missing, wanted ${inputs} × ${outputs} ` +
-          `(${why})`,
+        `tensor ${quote(name)} is missing, ${wanted}`,
       );
     }
     if (
-      info.inputs !== inputs || info.outputs !== outputs || info.stack !== 1
+      info.inputs !== inputs || info.outputs !== outputs || info.stack !== stack
     ) {
-      const actual = [info.inputs, info.outputs, info.stack]
-        .slice(0, info.stack === 1 ? 2 : 3).join(" × ");
       throw new ModelError(
         this.#file.path,
-        `tensor ${quote(name)} is ${actual}, wanted ${inputs} × ${outputs} ` +
-          `(${why})`,
+        `tensor ${quote(name)} is ${
+          shape(info.inputs, info.outputs, info.stack)
+        }, ${wanted}`,
       );
     }
     this.#used.add(name);
-    return name;
+    return info;
   }
 
   vector(name: string, length: number, why: string): string {
@@ -77,12 +116,6 @@ export class TensorChecker {
       this.#views.set(view.name, view);
       return view.name;
     });
-  }
-
-  /** The file's tensors, and the parts of them that were asked for. */
-  get tensors(): ReadonlyMap<string, TensorInfo> {
-    if (this.#views.size === 0) return this.#file.tensors;
-    return new Map([...this.#file.tensors, ...this.#views]);
   }
 
   has(name: string): boolean {

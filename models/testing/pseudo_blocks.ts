@@ -22,6 +22,19 @@ const SCALES: { readonly [T in WeightType]: readonly number[] } = {
   Q5_K: [0, 2],
   Q6_K: [208],
   IQ4_NL: [0],
+  IQ4_XS: [0],
+  MXFP4: [],
+  NVFP4: [],
+  TQ1_0: [52],
+  TQ2_0: [64],
+  IQ3_S: [0],
+  IQ3_XXS: [0],
+  IQ2_S: [0],
+  IQ2_XS: [0],
+  IQ2_XXS: [0],
+  // The upper nibble of its scale is that of the last byte.
+  IQ1_M: [54],
+  IQ1_S: [0],
 };
 
 /** `count` blocks from a fixed xorshift sequence, scales below 2 in size. */

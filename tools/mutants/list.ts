@@ -46,6 +46,10 @@ const CHECKPOINTS = ["core/checkpoints_test.ts"];
 const HOST_ROWS = ["plugins/checkpointing_test.ts"];
 const SWEEPS = ["core/sweep_test.ts"];
 
+const DECODING = ["models/dequantise_test.ts"];
+const KERNELS = ["engine/kernels_test.ts"];
+const ROUNDED = ["engine/quantize_test.ts"];
+
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
   // Blocks and tables.
@@ -951,5 +955,48 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (of > part) wanted = 0;",
     replace: "",
     tests: SWEEPS,
+  },
+  // Weight types, and weights that are rounded when they are read.
+  {
+    name: "weights: the eighth sign of a vector is that of the seven",
+    file: "models/dequantise/grids.ts",
+    find: "return signs | (odd & 1) << 7;",
+    replace: "return signs | (~odd & 1) << 7;",
+    tests: DECODING,
+  },
+  {
+    name: "weights: a book is multiplied by the other one's lower bits",
+    file: "wasm/books.ts",
+    find: "bytes[at + 32 + code] = (v + 128) & 15;",
+    replace: "bytes[at + 32 + code] = (v + 127) & 15;",
+    tests: KERNELS,
+  },
+  {
+    name: "weights: halves round to zero",
+    file: "models/quantise.ts",
+    find: "(size % 1 >= 0.5 ? 1 : 0)",
+    replace: "(size % 1 > 0.5 ? 1 : 0)",
+    tests: ["models/quantise_test.ts"],
+  },
+  {
+    name: "weights: rounded ones have the name of those they were",
+    file: "models/quantise_at_load.ts",
+    find: "return { ...spec, id: sha256Text(`${spec.id} as ${to}`), tensors };",
+    replace: "return { ...spec, tensors };",
+    tests: ["models/quantise_at_load_test.ts"],
+  },
+  {
+    name: "weights: exact runs do not round what is asked to be",
+    file: "wasm/kernels.ts",
+    find: "return as ?? (exact ? undefined : KERNELS[type].via);",
+    replace: "return exact ? undefined : as ?? KERNELS[type].via;",
+    tests: ROUNDED,
+  },
+  {
+    name: "weights: nothing is added to a vector on the CPU",
+    file: "wasm/task_reader.ts",
+    find: "if (plus !== undefined) {",
+    replace: "if (plus === 0) {",
+    tests: ["wasm/plus_test.ts"],
   },
 ];

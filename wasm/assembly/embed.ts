@@ -1,5 +1,6 @@
 // Reading single rows back out of the lane layouts: the embedding look-up.
 import { fromHalf } from "./lanes";
+import { bookOf } from "./books";
 import * as kind from "./kinds";
 
 @unmanaged
@@ -41,6 +42,21 @@ export function decodeRow(a: Embed, o: usize, to: usize): void {
     return;
   }
   const nb = n >> 5;
+  if (layout >= kind.NL) {
+    const f16 = layout == kind.NL, size: usize = f16 ? 144 : 160;
+    const book = bookOf(layout);
+    let w = a.w + panel * nb * size;
+    for (let b: usize = 0; b < nb; b++, w += size, to += 128) {
+      const d = scaleAt(f16, w + 128, place);
+      const p = w + (half << 6) + lane;
+      for (let k: usize = 0; k < 32; k++) {
+        const at = k & 15, q = load<u8>(p + ((at >> 2) << 4) + (at & 3));
+        const c = (q >> <u8> ((k >> 4) << 2)) & 15;
+        store<f32>(to + (k << 2), <f32> load<i8>(book + <usize> c) * d);
+      }
+    }
+    return;
+  }
   if (layout == kind.Q8) {
     let w = a.w + panel * nb * 272;
     for (let b: usize = 0; b < nb; b++, w += 272, to += 128) {

@@ -36,3 +36,20 @@
 /** 6 bits, offset 32, 16 inputs a group. */
 // @ts-ignore: decorator
 @inline export const Q6K = 12;
+/** 4 bits into the book of IQ4_NL, f16 scale. */
+// @ts-ignore: decorator
+@inline export const NL = 13;
+// Books in the order of wasm/books.ts, f32 scale: first those of 8 bits.
+// @ts-ignore: decorator
+@inline export const NLF = 14;
+// @ts-ignore: decorator
+@inline export const BOOK3 = 15;
+// @ts-ignore: decorator
+@inline export const BOOK2 = 16;
+// The values of these are below 16.
+// @ts-ignore: decorator
+@inline export const E2M1 = 17;
+// @ts-ignore: decorator
+@inline export const BOOK3S = 18;
+// @ts-ignore: decorator
+@inline export const BOOK1 = 19;

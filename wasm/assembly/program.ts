@@ -5,6 +5,7 @@
 import { Product } from "./product";
 import * as quants from "./quants";
 import * as kquants from "./kquants";
+import * as books from "./books";
 import * as floats from "./floats";
 import * as layout from "./kinds";
 import { gateRows, mergeRows, normRows, Row } from "./rows";
@@ -16,6 +17,14 @@ import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
 import { Boundary, boundaryRows, Leap } from "./boundary";
 import { Release, releaseLayer, Wait, waitLayer } from "./ring";
+import {
+  allotSlots,
+  combineRows,
+  Each,
+  EXPERT_RECORDS,
+  Experts,
+  routeRows,
+} from "./experts";
 
 // @ts-ignore: decorator
 @inline const RECORD: usize = 128;
@@ -62,7 +71,19 @@ import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 // @ts-ignore: decorator
 @inline const BOUNDARY = 15;
 // @ts-ignore: decorator
-@inline const PRODUCT = 16;
+@inline const ROUTE = 24;
+// @ts-ignore: decorator
+@inline const ALLOT = 25;
+/** Runs GATED and what belongs to it, of each listed expert. */
+// @ts-ignore: decorator
+@inline const GATED_EACH = 26;
+/** Runs the down product of each listed expert. */
+// @ts-ignore: decorator
+@inline const DOWN_EACH = 27;
+// @ts-ignore: decorator
+@inline const COMBINE = 28;
+// @ts-ignore: decorator
+@inline const PRODUCT = 32;
 
 /**
  * The unit at which ticket `k` begins. Outputs are handed out in units of 32, first
@@ -92,6 +113,15 @@ function product(a: Product, mode: i32, from: i32, to: i32): void {
     case layout.Q2K: return kquants.q2k(mode, a, from, to);
     case layout.Q3K: return kquants.q3k(mode, a, from, to);
     case layout.Q6K: return kquants.q6k(mode, a, from, to);
+    case layout.NL: return books.nl(mode, a, from, to);
+    case layout.NLF:
+    case layout.BOOK3:
+    case layout.BOOK2:
+      return books.wide(mode, a.kind - PRODUCT, a, from, to);
+    case layout.E2M1:
+    case layout.BOOK3S:
+    case layout.BOOK1:
+      return books.small(mode, a.kind - PRODUCT, a, from, to);
   }
 }
 
@@ -115,6 +145,16 @@ function share(p: usize, gated: bool, mode: i32, threads: i32): void {
       gateRows(row, <usize> from << 3, min(<usize> to << 3, row.n));
     }
     first = last;
+  }
+}
+
+/** Runs the gated pair, or the down product, of every expert that has rows. */
+function shareEach(a: Each, gated: bool, mode: i32, threads: i32): void {
+  const listed = load<i32>(a.listed);
+  for (let i = 0; i < listed; i++) {
+    const e = <usize> load<i32>(a.list + (<usize> i << 2));
+    const p = a.records + e * (RECORD * EXPERT_RECORDS);
+    share(gated ? p : p + RECORD * 4, gated, mode, threads);
   }
 }
 
@@ -150,6 +190,16 @@ export function run(
       if (to == 0) continue;
       p = to - RECORD;
       continue;
+    } else if (kind == ALLOT) {
+      if (thread == 0) {
+        allotSlots(changetype<Experts>(p), RECORD, PRODUCT + layout.BF16);
+      }
+    } else if (kind == GATED_EACH || kind == DOWN_EACH) {
+      const a = changetype<Each>(p);
+      shareEach(a, kind == GATED_EACH, mode, threads);
+      if (load<i32>(p, 4) & BARRIER) barrier(sync, threads);
+      p += a.skip;
+      continue;
     } else if (kind == BOUNDARY) {
       boundaryRows(changetype<Boundary>(p), thread, threads);
     } else if (kind == TOP) {
@@ -181,6 +231,12 @@ export function run(
         case TOP_MERGE:
           topMerge(changetype<Top>(p), threads, from, to);
           break;
+        case ROUTE:
+          routeRows(changetype<Experts>(p), from, to);
+          break;
+        case COMBINE:
+          combineRows(changetype<Experts>(p), from, to);
+          break;
       }
     }
     if (load<i32>(p, 4) & BARRIER) barrier(sync, threads);
@@ -193,6 +249,8 @@ function rowsOf(p: usize, kind: i32): usize {
     case ANGLES: return changetype<Angles>(p).rows;
     case TURN: return changetype<Turn>(p).rows;
     case TOP_MERGE: return changetype<Top>(p).rows;
+    case ROUTE:
+    case COMBINE: return changetype<Experts>(p).rows;
     default: return changetype<Row>(p).rows;
   }
 }

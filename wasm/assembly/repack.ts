@@ -96,45 +96,17 @@ export function repackBytes(a: Repack): void {
   }
 }
 
-/** IQ4_NL: { d, 32 codes of a book of 16 }, stored as the signed bytes they mean. */
-export function repackBook(a: Repack): void {
-  const nb = a.n >> 5;
-  const book = i8x16(
-    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
-  );
-  for (let r = 0; r < a.rows; r++) {
-    let p = a.src + <usize> r * a.rowBytes;
-    let at = a.w + <usize> (r >> 3) * nb * 272;
-    const half = <usize> (r >> 2) & 1, lane = <usize> (r & 3) << 2;
-    for (let b: usize = 0; b < nb; b++, at += 272, p += 18) {
-      store<u16>(at + 256 + (<usize> (r & 7) << 1), load<u16>(p));
-      const v = v128.load(p, 2), mask = i8x16.splat(15);
-      const lo = i8x16.swizzle(book, v128.and(v, mask));
-      const hi = i8x16.swizzle(book, v128.and(i16x8.shr_u(v, 4), mask));
-      const w = at + (half << 7) + lane;
-      v128.store32_lane(w, lo, 0);
-      v128.store32_lane(w, lo, 1, 16);
-      v128.store32_lane(w, lo, 2, 32);
-      v128.store32_lane(w, lo, 3, 48);
-      v128.store32_lane(w, hi, 0, 64);
-      v128.store32_lane(w, hi, 1, 80);
-      v128.store32_lane(w, hi, 2, 96);
-      v128.store32_lane(w, hi, 3, 112);
-    }
-  }
-}
-
 /** Bits from `shift` on of each byte, as many as `mask` has. */
 // @ts-ignore: decorator
 @inline
-function bits(v: v128, shift: i32, mask: u8): v128 {
+export function bits(v: v128, shift: i32, mask: u8): v128 {
   return v128.and(i16x8.shr_u(v, shift), i8x16.splat(mask));
 }
 
 /** 32 codes of 4 bits, the second 16 in the upper halves: four to each of four lines. */
 // @ts-ignore: decorator
 @inline
-function putCodes(w: usize, first: v128, second: v128): void {
+export function putCodes(w: usize, first: v128, second: v128): void {
   const v = v128.or(first, i16x8.shl(second, 4));
   v128.store32_lane(w, v, 0);
   v128.store32_lane(w, v, 1, 16);

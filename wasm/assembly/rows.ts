@@ -34,7 +34,7 @@ export class Row {
   /** Added to x before the norm, itself normed by `after` if that is given. */
   y: usize;
   after: usize;
-  /** Which row of x to read: addresses of i32 row numbers, 0 for row i itself. */
+  /** Which row of x to read: address of i32 row numbers, -1 for none; 0 for row i itself. */
   pick: usize;
   /** Gate: the second factor, same stride. */
   up: usize;
@@ -124,6 +124,7 @@ function emit(a: Row, src: usize, r: i32, from: usize, to: usize): void {
 export function normRows(a: Row, scratch: usize, from: i32, to: i32): void {
   for (let r = from; r < to; r++) {
     const row = a.pick ? load<i32>(a.pick + (<usize> r << 2)) : r;
+    if (row < 0) continue;
     const x = a.x + <usize> row * a.stride;
     if (a.y) {
       const y = a.y + <usize> row * a.stride;

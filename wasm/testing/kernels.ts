@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { WeightType } from "../../core/model.ts";
+import type { RoundedType, WeightType } from "../../core/model.ts";
 import { type KernelBuild, kernelModule } from "../binary.ts";
-import { writeConstants } from "../constants.ts";
+import { writeGrids } from "../books.ts";
+import { CONSTANT_BYTES, writeConstants } from "../constants.ts";
 import { KERNELS, type LaneLayout, panelBytes, panelsOf } from "../kernels.ts";
 import { f32, FLAG, KIND, Records } from "../records.ts";
 import type { Forms } from "../space.ts";
@@ -41,6 +42,8 @@ interface Exports {
     scratch: number,
   ): void;
   pack(record: number, type: number): number;
+  expand(record: number, type: number): number;
+  round(record: number, type: number): number;
   decodeRow(record: number, row: number, to: number): void;
   probe(): number;
 }
@@ -49,7 +52,7 @@ interface Exports {
 export class Kernels {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
-  #top = 4096;
+  #top = CONSTANT_BYTES;
 
   private constructor(memory: WebAssembly.Memory, exports: Exports) {
     this.#memory = memory;
@@ -64,6 +67,7 @@ export class Kernels {
       shared: true,
     });
     writeConstants(memory);
+    writeGrids(memory, Object.keys(KERNELS) as WeightType[]);
     const module = await kernelModule(build);
     const instance = new WebAssembly.Instance(module, { env: { memory } });
     return new Kernels(memory, instance.exports as unknown as Exports);
@@ -105,14 +109,18 @@ export class Kernels {
     return new Uint8Array(this.#memory.buffer, at, length).slice();
   }
 
-  /** Repacks whole rows of a file. */
+  /** Repacks whole rows of a file, rounded where no layout has room for them. */
   pack(
     type: WeightType,
     rows: Uint8Array,
     outputs: number,
     inputs: number,
   ): Packed {
-    const { id, layout } = KERNELS[type];
+    const { id, layout, via } = KERNELS[type];
+    if (via !== undefined) {
+      const values = this.expand(type, rows, outputs, inputs)!;
+      return this.pack(via, this.round(via, values, outputs)!, outputs, inputs);
+    }
     const w = this.take(panelBytes(layout, inputs) * panelsOf(outputs));
     const src = this.put(rows), rowBytes = rows.length / outputs;
     const record = this.put(Int32Array.of(src, rowBytes, outputs, w, inputs));
@@ -120,6 +128,38 @@ export class Kernels {
       throw new TypeError(`Cannot repack ${type}`);
     }
     return { layout, w, inputs, outputs };
+  }
+
+  /** Whole rows of a file as f32; undefined where only their lanes can be read. */
+  expand(
+    type: WeightType,
+    rows: Uint8Array,
+    outputs: number,
+    inputs: number,
+  ): Float32Array | undefined {
+    const to = this.take(outputs * inputs * 4, 0x7f), src = this.put(rows);
+    const record = this.put(
+      Int32Array.of(src, rows.length / outputs, outputs, to, inputs),
+    );
+    return this.#exports.expand(record, KERNELS[type].id) === 1
+      ? this.floats(to, outputs * inputs)
+      : undefined;
+  }
+
+  /** Rows rounded to a format of files; undefined where they cannot be. */
+  round(
+    type: RoundedType,
+    rows: Float32Array,
+    outputs: number,
+  ): Uint8Array | undefined {
+    const inputs = rows.length / outputs, { id, values, bytes } = KERNELS[type];
+    const size = rows.length / values * bytes, to = this.take(size, 0x7f);
+    const record = this.put(
+      Int32Array.of(this.put(rows), inputs * 4, outputs, to, inputs),
+    );
+    return this.#exports.round(record, id) === 1
+      ? this.bytes(to, size)
+      : undefined;
   }
 
   /** All rows read back as an embedding is, times `factor`. */
