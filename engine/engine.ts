@@ -374,8 +374,9 @@ export class Engine implements AsyncDisposable {
         id,
         prompt: [...tokens],
         maxTokens: 0,
-        // From a position on: what is cached is computed too, for its rows.
-        logits: first === 0 ? tokens.length - 1 : "last",
+        // A position: what is cached is computed too, for its rows, and no step is a
+        // sweep, in which rows are not there together.
+        logits: tokens.length - 1,
         ...(tenant === undefined ? {} : { tenant }),
       },
       job,

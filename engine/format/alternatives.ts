@@ -8,6 +8,7 @@ import { accepts } from "./accepts.ts";
 import {
   anyShape,
   commonTypes,
+  meant,
   merged,
   type Part,
   refuse,
@@ -65,9 +66,9 @@ export class Alternatives {
     if (schema.oneOf !== undefined) {
       const groups = list("oneOf").map((part) => this.of(part, within));
       this.#checkApart(groups, join(path, "oneOf"));
-      and(groups.flat());
+      and(groups.flat().map(narrowed));
     }
-    return shapes;
+    return shapes.map((shape) => closed(schema, shape));
   }
 
   #referred(
@@ -117,8 +118,13 @@ export class Alternatives {
     });
   }
 
-  /** Whether it is certain that no value has both shapes. */
+  /** Whether it is certain that nothing made of one of them has the other shape. */
   #apart(a: Shape, b: Shape): boolean {
+    return this.#never(narrowed(a), b) && this.#never(narrowed(b), a);
+  }
+
+  /** Whether it is certain that no value has both shapes. */
+  #never(a: Shape, b: Shape): boolean {
     const types = commonTypes(typesOf(a), typesOf(b));
     if (types.length === 0) return true;
     if (a.values !== undefined && b.values !== undefined) {
@@ -150,4 +156,27 @@ export class Alternatives {
       );
     });
   }
+}
+
+/** What nothing was said of may be forbidden. */
+function closed(
+  { unevaluatedProperties, unevaluatedItems }: Keywords,
+  shape: Shape,
+): Shape {
+  const no: readonly Part[] = [{ schema: false, path: shape.path }];
+  const properties = unevaluatedProperties === false;
+  const items = unevaluatedItems === false;
+  return {
+    ...shape,
+    additional: shape.additional ?? (properties ? no : undefined),
+    items: shape.items ?? (items ? no : undefined),
+  };
+}
+
+/** A shape without types, with those alone that are made of it. */
+function narrowed(shape: Shape): Shape {
+  const { types, values } = shape;
+  return types !== undefined || values !== undefined
+    ? shape
+    : { ...shape, types: meant(shape) };
 }

@@ -17,6 +17,7 @@ import { Grammar, type Place } from "./grammar.ts";
 import { Nfa } from "./nfa.ts";
 import { objectOf } from "./objects.ts";
 import {
+  meant,
   type Part,
   refuse,
   type Shape,
@@ -161,26 +162,6 @@ export class Builder {
     const terminal = this.#numbers.get(key);
     if (terminal !== undefined) this.grammar.read(place, terminal, [undefined]);
   }
-}
-
-/** What a shape without types is about; all types where nothing says. */
-function meant(s: Shape): readonly Type[] {
-  const about: (readonly [Type, readonly unknown[]])[] = [
-    ["object", [
-      ...[s.properties, s.required, s.additional, s.names],
-      ...[s.minProperties, s.maxProperties],
-    ]],
-    ["array", [s.prefix, s.items, s.minItems, s.maxItems]],
-    ["string", [s.minLength, s.maxLength, s.patterns, s.formats]],
-    ["number", [
-      ...[s.minimum, s.maximum, s.exclusiveMinimum, s.exclusiveMaximum],
-      s.multipleOf,
-    ]],
-  ];
-  const types = about.flatMap(([type, asked]) =>
-    asked.some((x) => x !== undefined) ? [type] : []
-  );
-  return types.length > 0 ? types : TYPES;
 }
 
 function rangeOf(shape: Shape, whole: boolean): NumberRange {

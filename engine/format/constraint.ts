@@ -36,7 +36,7 @@ export class Constraint {
     this.#left = maxTokens;
     if (rules.start.rest > maxTokens) {
       throw new RangeError(
-        `Cannot answer in "maxTokens" ${maxTokens}: the shortest answer of the format takes ${rules.start.rest}; allow more`,
+        `Cannot answer in "maxTokens" ${maxTokens}: an answer of the format is only sure to fit in ${rules.start.rest}; allow more`,
       );
     }
   }

@@ -11,7 +11,6 @@ export type Keywords = Readonly<Record<string, unknown>>;
 /** Say nothing of which values are valid. */
 const NOTES = new Set([
   "$schema",
-  "$id",
   "$comment",
   "$defs",
   "definitions",
@@ -106,7 +105,7 @@ export function shapeOf(schema: Keywords, path: string): Shape {
         break;
       case "unevaluatedProperties":
       case "unevaluatedItems":
-        // Only what is declared is ever made.
+        // See alternatives.ts.
         if (value !== false) refuse(path, name, "only false can be kept to");
         break;
       case "propertyNames":
@@ -126,6 +125,10 @@ export function shapeOf(schema: Keywords, path: string): Shape {
         break;
       case "uniqueItems":
         if (value !== false) refuse(path, name, "it cannot be kept to");
+        break;
+      case "$id":
+        // References within would be relative to it.
+        if (path !== "#") refuse(path, name, "only the whole may have one");
         break;
       case "nullable":
         if (typeof value !== "boolean") wrong("true or false");

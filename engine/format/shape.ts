@@ -188,6 +188,26 @@ export function typesOf({ types, values }: Shape): readonly Type[] {
   return types === undefined ? own : commonTypes(types, own);
 }
 
+/** What a shape without types is about; all types where nothing says. */
+export function meant(s: Shape): readonly Type[] {
+  const about: (readonly [Type, readonly unknown[]])[] = [
+    ["object", [
+      ...[s.properties, s.required, s.additional, s.names],
+      ...[s.minProperties, s.maxProperties],
+    ]],
+    ["array", [s.prefix, s.items, s.minItems, s.maxItems]],
+    ["string", [s.minLength, s.maxLength, s.patterns, s.formats]],
+    ["number", [
+      ...[s.minimum, s.maximum, s.exclusiveMinimum, s.exclusiveMaximum],
+      s.multipleOf,
+    ]],
+  ];
+  const types = about.flatMap(([type, asked]) =>
+    asked.some((x) => x !== undefined) ? [type] : []
+  );
+  return types.length > 0 ? types : TYPES;
+}
+
 /** The type of a value. */
 export function typeOf(value: unknown): Type {
   if (value === null) return "null";
