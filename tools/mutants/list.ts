@@ -1023,6 +1023,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'else if (c === "{" || c === "[") this.#depth++;',
     replace: 'else if (c === "{" || c === "[") this.#depth = 1;',
     tests: CALLS,
+  },
   // Weight types, and weights that are rounded when they are read.
   {
     name: "weights: the eighth sign of a vector is that of the seven",
