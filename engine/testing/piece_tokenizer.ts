@@ -29,6 +29,7 @@ export function pieceTokenizer(pieces: readonly string[]): Tokenizer {
     addBos: false,
     chatTemplate: undefined,
     encode: unused,
+    quote: unused,
     decode: unused,
     createDecoder: unused,
     bytes: (id) => tokens[id]!,
