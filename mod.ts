@@ -16,6 +16,7 @@
 export * from "./engine/calibration_file.ts";
 export * from "./engine/load.ts";
 export * from "./engine/options.ts";
+export { FormatError } from "./engine/format/error.ts";
 export { SessionError, type SessionMark } from "./engine/session_error.ts";
 export type {
   AdapterInfo,
@@ -37,7 +38,9 @@ export type {
   TurnOptions,
 } from "./engine/conversation.ts";
 export type {
+  ChatOptions,
   EachLogitsOptions,
+  EmbedOptions,
   Engine,
   LogitsOptions,
   MemoryReport,

@@ -86,3 +86,21 @@ Deno.test("load() and generate() work imported by URL, with leave to read the mo
       const said = await runElsewhere(host, program, `--allow-read=${path}`);
       assert.equal(said, "6 wasm");
     })));
+
+Deno.test("a server imported by URL answers, with leave to read the model", () =>
+  withFile(tinyChat(), (path) =>
+    served(async (host) => {
+      const program = `import { load } from "http://${host}/mod.ts";
+        import { createApp } from "http://${host}/server/mod.ts";
+        await using engine = await load(${JSON.stringify(path)});
+        const app = createApp(engine);
+        const res = await app.request("/v1/chat/completions", {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ messages: [{ role: "user", content: "hello" }], max_tokens: 3, ignore_eos: true }),
+        });
+        const { usage } = await res.json();
+        console.log(res.status, usage.completion_tokens);`;
+      const said = await runElsewhere(host, program, `--allow-read=${path}`);
+      assert.equal(said, "200 3");
+    })));

@@ -78,6 +78,8 @@ export interface StepBatch {
   top: number;
   /** Absent where the backend was made without adapters. */
   readonly adapters?: AdapterBatch | undefined;
+  /** Whether `StepResult.state()` is asked for; absent: no. Not within a sweep. */
+  states?: boolean;
   /** Absent where every block has to be on the device. */
   readonly stream?: StreamBatch | undefined;
   /** Absent where the backend was bound without boundaries. */
@@ -174,6 +176,11 @@ export interface StepResult {
   topIds(i: number): Int32Array;
   /** The logits of `topIds(i)`. */
   topLogits(i: number): Float32Array;
+  /**
+   * Writes row `row` of the step, wanted or not, as it is behind the last norm; there
+   * where `batch.states` was set.
+   */
+  state(row: number, out: Float32Array): void;
 }
 
 /** Bounds the engine plans by. */

@@ -22,6 +22,8 @@ export class Candidates {
   #logits: Float32Array = new Float32Array(0);
   /** Every token is one, at the place of its id. */
   #all = false;
+  /** They stand in the order of their ids. */
+  #ascending = false;
 
   /** Begins anew with the first `n` of `ids`; more than `more` are never added. */
   some(
@@ -51,9 +53,46 @@ export class Candidates {
     this.count = n;
   }
 
+  /** Begins anew with these tokens; more than `more` are never added. */
+  listed(logits: Float32Array, ids: Int32Array, more: number): void {
+    this.#begin(logits, false, ids.length + more);
+    this.count = 0;
+    for (let i = 0; i < ids.length; i++) this.#push(ids[i]!);
+    this.#ascending = true;
+  }
+
+  /** Begins anew with the tokens of which the bit is set. */
+  marked(logits: Float32Array, bits: Uint32Array, count: number): void {
+    this.#begin(logits, false, count);
+    this.count = 0;
+    for (let i = 0; i < bits.length; i++) {
+      for (let w = bits[i]!; w !== 0; w &= w - 1) {
+        this.#push(i * 32 + 31 - Math.clz32(w & -w));
+      }
+    }
+    this.#ascending = true;
+  }
+
+  #push(id: number): void {
+    this.#ids[this.count] = id;
+    this.#values[this.count++] = number(this.#logits[id]!);
+  }
+
+  /** Leaves out those that `keep` does not want. */
+  filter(keep: (id: number) => boolean): void {
+    let n = 0;
+    for (let i = 0; i < this.count; i++) {
+      if (!keep(this.#ids[i]!)) continue;
+      this.#ids[n] = this.#ids[i]!;
+      this.#values[n++] = this.#values[i]!;
+    }
+    this.count = n;
+  }
+
   #begin(logits: Float32Array, all: boolean, room: number): void {
     this.#logits = logits;
     this.#all = all;
+    this.#ascending = false;
     if (this.#ids.length >= room) return;
     this.#ids = new Int32Array(room);
     this.#values = new Float64Array(room);
@@ -62,10 +101,26 @@ export class Candidates {
   /** Place of a token, which becomes a candidate where it is none. */
   find(id: number): number {
     if (this.#all) return id;
+    if (this.#ascending) {
+      const at = this.#search(id);
+      if (this.#ids[at] === id && at < this.count) return at;
+      this.#ascending = false;
+    }
     for (let i = 0; i < this.count; i++) if (this.#ids[i] === id) return i;
     this.#ids[this.count] = id;
     this.#values[this.count] = number(this.#logits[id]!);
     return this.count++;
+  }
+
+  /** The first place, of ids in ascending order, that is not before `id`. */
+  #search(id: number): number {
+    let low = 0, high = this.count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#ids[middle]! < id) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** The token at a place. */

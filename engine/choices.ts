@@ -60,6 +60,8 @@ const ALONE = [
   ["frequencyPenalty", 0],
   ["logitBias", undefined],
   ["stop", undefined],
+  ["logprobs", undefined],
+  ["format", undefined],
 ] as const;
 
 /** Lets a reader sleep until one of several writers wakes it. */

@@ -23,7 +23,7 @@ export type TurnOptions = Omit<
 /** What going on with an answer may ask for: how tokens are chosen stays as it was. */
 export type MoreOptions = Omit<
   TurnOptions,
-  keyof SamplingOptions | keyof AdapterOptions | "beams"
+  keyof SamplingOptions | keyof AdapterOptions | "beams" | "format"
 >;
 
 /** All there is to know of a conversation; what saves one reads it. */
@@ -32,7 +32,7 @@ export interface ConversationState {
   readonly messages: readonly ChatMessage[];
   /**
    * Everything up to the last answer's end, as text and as it was computed; nothing
-   * where the two do not agree.
+   * where the two do not agree. The text is quoted; see `Tokenizer.quote()`.
    */
   readonly text: string;
   readonly tokens: readonly number[];
@@ -124,7 +124,7 @@ export class Conversation {
   ): AsyncGenerator<GeneratePart> {
     yield* this.#turn(options, () => {
       const asked = [...this.messages, { role: "user", content }];
-      const text = this.#engine.chatPrompt(asked);
+      const text = this.#engine.quotedPrompt(asked);
       const sampling = samplingOf(options);
       const drawn = sampling.temperature && sampling.seed === undefined
         ? { seed: randomSeed() }
@@ -157,9 +157,10 @@ export class Conversation {
         );
       }
       const before = tokens.length - cut.drawn!;
+      const written = this.#engine.tokenizer.quote(answer).length;
       return {
         asked: messages.slice(0, -1),
-        text: text.slice(0, text.length - answer.length),
+        text: text.slice(0, text.length - written),
         tokens: tokens.slice(0, before),
         made: tokens.slice(before),
         answer,
@@ -220,7 +221,7 @@ export class Conversation {
     fresh: readonly number[],
     added: string,
     { finish }: GeneratePart,
-    { tenant, beams }: TurnOptions,
+    { tenant, beams, format }: TurnOptions,
   ): Omit<ConversationState, "adapters"> {
     const { asked, text, tokens, sampling } = begun;
     const { tokenizer } = this.#engine;
@@ -230,10 +231,12 @@ export class Conversation {
     const answer = whole ? tokenizer.decode(made) : begun.answer + added;
     const messages = [...asked, { role: "assistant", content: answer }];
     if (!whole) return { ...newState(messages), tenant };
-    const goesOn = finish !== "stop" && made.length > 0 && beams === undefined;
+    // An answer of a format is whole whatever its length was.
+    const goesOn = finish !== "stop" && made.length > 0 &&
+      beams === undefined && format === undefined;
     return {
       messages,
-      text: text + answer,
+      text: text + tokenizer.quote(answer),
       tokens: [...tokens, ...made],
       cut: goesOn ? { ...sampling, drawn: made.length } : undefined,
       tenant,
@@ -248,6 +251,7 @@ export class Conversation {
     }
     const more = this.#engine.tokenizer.encode(text.slice(past.text.length), {
       special: true,
+      quoted: true,
     });
     return [...past.tokens, ...more];
   }

@@ -25,6 +25,8 @@ import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
 import { Bell, type Choices, choicesOf, readAll, readBest } from "./choices.ts";
 import { Conversation, newState } from "./conversation.ts";
+import { EmbedJob, type EmbedOptions, firstPooled } from "./embed.ts";
+import type { Constraint } from "./format/constraint.ts";
 import { Generation, noNumbers } from "./generation.ts";
 import {
   type Bounds,
@@ -38,10 +40,18 @@ import {
   type LogitsOptions,
   type VisitLogits,
 } from "./logits.ts";
+import { logprobsOf } from "./logprobs.ts";
 import { Loop } from "./loop.ts";
 import { type MemoryReport, memoryReport } from "./memory_report.ts";
 import type { GenerateOptions, GeneratePart } from "./options.ts";
-import { chatPrompt, chatTokens, checkTokens, promptTokens } from "./prompt.ts";
+import {
+  type ChatOptions,
+  chatPrompt,
+  chatTokens,
+  checkTokens,
+  promptTokens,
+  quotedPrompt,
+} from "./prompt.ts";
 import { Sampler } from "./sampler.ts";
 import type {
   RestoredSession,
@@ -58,7 +68,9 @@ export type {
   LogitsOptions,
   VisitLogits,
 } from "./logits.ts";
+export type { EmbedOptions } from "./embed.ts";
 export type { MemoryReport } from "./memory_report.ts";
+export type { ChatOptions } from "./prompt.ts";
 
 /** Everything an engine is put together from. */
 export interface EngineParts {
@@ -147,6 +159,7 @@ export class Engine implements AsyncDisposable {
    * than fit together.
    * @throws {TypeError} unless exactly one of prompt, tokens and messages is given,
    * or for options that contradict each other.
+   * @throws {FormatError} for a `format` that cannot be kept to.
    */
   async *generate(options: GenerateOptions): AsyncGenerator<GeneratePart> {
     const { signal } = options;
@@ -191,7 +204,8 @@ export class Engine implements AsyncDisposable {
   ): AsyncGenerator<GeneratePart> {
     const { model, tokenizer, backend: { limits } } = this.#parts;
     const { prompt } = request;
-    const stops = options.stop ?? [];
+    const stops = options.stop ?? [], logprobs = logprobsOf(options.logprobs);
+    const format = await this.#format(options);
     const bell = new Bell();
     const generations = Array.from({ length: made }, (_, index) => {
       const seed = options.seed === undefined || index === 0
@@ -207,6 +221,8 @@ export class Engine implements AsyncDisposable {
         ignoreEos: options.ignoreEos ?? false,
         index,
         scored: made > n,
+        logprobs,
+        constraint: format?.(request.maxTokens),
         wake: bell.ring,
       });
     });
@@ -222,6 +238,24 @@ export class Engine implements AsyncDisposable {
     } finally {
       for (const { id } of generations) this.#loop.abort(id);
     }
+  }
+
+  /** What makes a constraint of so many tokens, where the answer has a format. */
+  async #format(
+    { format, ignoreEos }: GenerateOptions,
+  ): Promise<((maxTokens: number) => Constraint) | undefined> {
+    if (format === undefined) return undefined;
+    if (ignoreEos) {
+      throw new TypeError(
+        'Cannot generate with "format" and "ignoreEos": an answer of a format has an end, leave one of them out',
+      );
+    }
+    const [{ rulesOf }, { Constraint }] = await Promise.all([
+      import("./format/rules.ts"),
+      import("./format/constraint.ts"),
+    ]);
+    const rules = rulesOf(format, this.tokenizer);
+    return (maxTokens) => new Constraint(rules, maxTokens);
   }
 
   /** Answers found by beam search, best first. */
@@ -342,19 +376,67 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * A conversation as the model's chat template writes it, up to where its
-   * answer begins. Throws a ModelError where there is no template.
+   * A text as a point: what the model has of its tokens behind the last norm, the mean
+   * over all positions or that of the last one, scaled to length 1. Texts of like
+   * meaning lie near each other as far as the model was trained for that.
+   *
+   * @throws {RangeError} for an empty list, an id outside the vocabulary, more
+   * tokens than the context, or options out of bounds.
    */
-  chatPrompt(messages: readonly ChatMessage[]): string {
-    return chatPrompt(this.#parts, messages);
+  async embed(
+    tokens: readonly number[],
+    { pool = "mean", signal, tenant }: EmbedOptions = {},
+  ): Promise<Float32Array> {
+    signal?.throwIfAborted();
+    checkTokens(tokens, this.spec.vocab);
+    checkLength(tokens.length, this.#bounds);
+    const first = firstPooled(pool, tokens.length);
+    const id = `embed-${this.#requests++}`;
+    const job = new EmbedJob(id, first, tokens.length, this.spec.hidden);
+    this.#loop.add(
+      {
+        id,
+        prompt: [...tokens],
+        maxTokens: 0,
+        // A position: what is cached is computed too, for its rows, and no step is a
+        // sweep, in which rows are not there together.
+        logits: tokens.length - 1,
+        ...(tenant === undefined ? {} : { tenant }),
+      },
+      job,
+      signal,
+    );
+    const point = await job.done;
+    if (point === undefined) throw noNumbers(this.#parts.model, tokens.length);
+    return point;
   }
 
   /**
-   * The tokens of a conversation, as `generate()` gives them to the model. Throws
-   * a ModelError where there is no template.
+   * A conversation as the model's chat template writes it, up to where its
+   * answer begins. Throws a ModelError where there is no template.
    */
-  promptTokens(messages: readonly ChatMessage[]): readonly number[] {
-    return chatTokens(this.#parts, messages);
+  chatPrompt(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): string {
+    return chatPrompt(this.#parts, messages, options);
+  }
+
+  /** @ignore As `chatPrompt()`, for `encode()` with `quoted`. */
+  quotedPrompt(messages: readonly ChatMessage[]): string {
+    return quotedPrompt(this.#parts, messages);
+  }
+
+  /**
+   * The tokens of a conversation, as `generate()` gives them to the model: control
+   * tokens are the template's alone, whatever the messages spell out. Throws a
+   * ModelError where there is no template.
+   */
+  promptTokens(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): readonly number[] {
+    return chatTokens(this.#parts, messages, options);
   }
 
   /**

@@ -7,9 +7,11 @@ import type { StepResult } from "../core/backend.ts";
 import type { StepEntry } from "../core/scheduler_types.ts";
 import type { Miss } from "../core/slots.ts";
 import type { TokenDecoder, Tokenizer } from "../models/tokenizer.ts";
+import type { Constraint } from "./format/constraint.ts";
 import type { Ended, Job } from "./job.ts";
 import { logTotal } from "./log_total.ts";
-import type { Finish, GeneratePart, Usage } from "./options.ts";
+import { logprobOf } from "./logprobs.ts";
+import type { Finish, GeneratePart, TokenLogprob, Usage } from "./options.ts";
 import type { LogitsRow, Sampler } from "./sampler.ts";
 import type { StopText } from "./stop_text.ts";
 
@@ -27,6 +29,10 @@ export interface GenerationParts {
   readonly index: number;
   /** Whether it sums the log-probabilities of its tokens. */
   readonly scored: boolean;
+  /** How many alternatives to give beside each token's log-probability, if that is. */
+  readonly logprobs?: number | undefined;
+  /** Says what may follow, where the answer has a format. */
+  readonly constraint?: Constraint | undefined;
   /** Called when there is something to read. */
   readonly wake: () => void;
 }
@@ -44,6 +50,9 @@ export class Generation implements Job {
   };
   #text = "";
   #tokens: number[] = [];
+  #logprobs: TokenLogprob[] = [];
+  /** Of the token that was sampled last. */
+  #last: TokenLogprob | undefined;
   #finish: Finish | undefined;
   #error: unknown;
   #over = false;
@@ -65,40 +74,56 @@ export class Generation implements Job {
   }
 
   get top(): number {
-    return this.#parts.sampler.top;
+    const { sampler, logprobs = 0, constraint } = this.#parts;
+    if (constraint !== undefined) return sampler.topOf;
+    // All are looked at where the sampler wants that, sorted out or not.
+    return Math.max(sampler.top, logprobs);
   }
 
   /** Nothing: only the rows it samples from matter. */
   rows(_entry: StepEntry): void {}
 
   sample(i: number, result: StepResult): number {
-    const row = this.#row, { sampler, scored } = this.#parts;
+    const row = this.#row;
+    const { sampler, scored, logprobs, constraint } = this.#parts;
     row.logits = result.logits(i);
     row.topIds = result.topIds(i);
     row.topLogits = result.topLogits(i);
-    const token = sampler.next(row satisfies LogitsRow);
+    const token = constraint === undefined
+      ? sampler.next(row satisfies LogitsRow)
+      : sampler.nextOf(row, constraint.mask);
     if (token < 0) {
       const { model, prompt } = this.#parts;
       throw noNumbers(model, prompt.length + this.#made);
     }
-    if (scored) this.#logProb += row.logits[token]! - logTotal(row.logits);
+    if (scored || logprobs !== undefined) {
+      const total = logTotal(row.logits);
+      this.#logProb += row.logits[token]! - total;
+      if (logprobs !== undefined) {
+        this.#last = logprobOf(row, token, logprobs, total);
+      }
+    }
     return token;
   }
 
   take(token: number): boolean {
-    const { tokenizer, sampler, stop, ignoreEos } = this.#parts;
+    const { tokenizer, sampler, stop, ignoreEos, constraint } = this.#parts;
     this.#lastAt = performance.now();
     if (this.#made++ === 0) this.#firstAt = this.#lastAt;
     sampler.push(token);
+    constraint?.take(token);
+    const ended = constraint?.shortened ? "length" : "stop";
     if (!ignoreEos && tokenizer.eog.has(token)) {
-      this.#finish = "stop";
+      this.#finish = ended;
       return true;
     }
     this.#tokens.push(token);
+    if (this.#last !== undefined) this.#logprobs.push(this.#last);
     this.#text += stop.push(this.#decoder.push(token));
     if (stop.stopped) this.#finish = "stop";
+    else if (constraint?.ended) this.#finish = ended;
     this.#parts.wake();
-    return stop.stopped;
+    return this.#finish !== undefined;
   }
 
   ended({ reason, cached = 0, miss }: Ended, error: unknown): void {
@@ -155,16 +180,18 @@ export class Generation implements Job {
   }
 
   #cut(finish: Finish | undefined, usage: Usage | undefined): GeneratePart {
-    const { index } = this.#parts;
+    const { index, logprobs } = this.#parts;
     const part = {
       index,
       text: this.#text,
       tokens: this.#tokens,
       finish,
       usage,
+      ...(logprobs === undefined ? {} : { logprobs: this.#logprobs }),
     };
     this.#text = "";
     this.#tokens = [];
+    this.#logprobs = [];
     return part;
   }
 

@@ -17,6 +17,8 @@ export type Ended =
  */
 export interface Job {
   readonly id: string;
+  /** Whether it wants rows as they are behind the last norm. Default: no. */
+  readonly states?: boolean;
   /** How many of the largest logits its rows need. */
   readonly top: number;
   /** The step has run: take what `entry`'s rows gave. */

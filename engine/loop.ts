@@ -165,6 +165,7 @@ export class Loop {
   /** Runs a step and gives what comes of it; false where that is nothing. */
   async #execute(plan: StepPlan): Promise<boolean> {
     if (plan.sweeps) {
+      this.#backend.batch.states = false;
       return await this.sweeps.run(
         plan,
         this.#top(plan),
@@ -185,7 +186,8 @@ export class Loop {
     const job = this.#jobs.get(id)?.job;
     if (job === undefined) return;
     try {
-      job.rows(entry, result);
+      // What is restored has no rows behind the layer it is restored to.
+      if (!plan.restores) job.rows(entry, result);
       if (!entry.samples) return;
       const row = entry.wantedAt + entry.wanted - 1 - entry.drafts;
       if (job.hold !== undefined) {
@@ -225,6 +227,14 @@ export class Loop {
     this.#cache.fill(plan.reservation, batch);
     fillWanted(plan, batch);
     batch.top = this.#top(plan);
+    batch.states = this.#states(plan);
+  }
+
+  #states(plan: StepPlan): boolean {
+    for (let i = 0; i < plan.count; i++) {
+      if (this.#jobs.get(plan.entries[i]!.request.id)?.job.states) return true;
+    }
+    return false;
   }
 
   /** How many of the largest logits the jobs of a step want. */

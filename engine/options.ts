@@ -105,6 +105,30 @@ export interface SamplingOptions {
   readonly drawn?: number | undefined;
 }
 
+/** What an answer has to be: JSON of any kind, or JSON that a schema accepts. */
+export type AnswerFormat =
+  | { readonly type: "json" }
+  | {
+    readonly type: "schema";
+    /** A JSON Schema; what of it cannot be kept to is refused with a FormatError. */
+    readonly schema: unknown;
+  };
+
+/** How likely a token was. Natural logarithms; see `GenerateOptions.logprobs`. */
+export interface TokenLogprob {
+  /** The token. */
+  readonly token: number;
+  /** Its log-probability. */
+  readonly logprob: number;
+  /** The likeliest, best first; as many as were asked for. */
+  readonly top: readonly {
+    /** The token. */
+    readonly token: number;
+    /** Its log-probability. */
+    readonly logprob: number;
+  }[];
+}
+
 /** One request. Exactly one of `prompt`, `tokens` and `messages` is given. */
 export interface GenerateOptions extends SamplingOptions, AdapterOptions {
   /** Text to continue; the model's BOS token is put in front where it wants one. */
@@ -113,6 +137,11 @@ export interface GenerateOptions extends SamplingOptions, AdapterOptions {
   readonly tokens?: readonly number[] | undefined;
   /** A conversation to answer, by the model's chat template. */
   readonly messages?: readonly ChatMessage[] | undefined;
+  /**
+   * Functions that the model may call, given to the chat template as they are; what
+   * it makes of them is part of the answer's text.
+   */
+  readonly tools?: readonly unknown[] | undefined;
   /** Most tokens to make. Default: what the context and the K/V memory leave. */
   readonly maxTokens?: number | undefined;
   /** Texts that end the answer and are not part of its text. */
@@ -162,6 +191,21 @@ export interface GenerateOptions extends SamplingOptions, AdapterOptions {
    * the best one running is no better; "never": when none can become better.
    */
   readonly earlyStopping?: boolean | "never" | undefined;
+  /**
+   * Gives the log-probability of every token, and of so many of the likeliest beside
+   * it, 0 to 20. They are of the model's own distribution: the softmax of its logits
+   * before temperature, penalties, bias and `format` change anything. Default: none.
+   * Refused beside `beams`.
+   */
+  readonly logprobs?: number | undefined;
+  /**
+   * What the answer has to be; tokens that lead elsewhere are never chosen. The whole
+   * answer is valid then whatever the seed and the temperature, and within `maxTokens`
+   * too: it is brought to its end in time, and `finish` is "length" where that left
+   * anything out. Only a `stop` text or a deadline may still cut it. Refused beside
+   * `beams` and `ignoreEos`.
+   */
+  readonly format?: AnswerFormat | undefined;
   /** Ends the request; `generate()` throws its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -208,6 +252,8 @@ export interface GeneratePart {
   readonly finish: Finish | undefined;
   /** Set in the last part of an answer only. */
   readonly usage: Usage | undefined;
+  /** Of each of `tokens`, where they were asked for. */
+  readonly logprobs?: readonly TokenLogprob[];
   /** Of a beam: its log-probability after the length penalty. */
   readonly score?: number;
 }

@@ -49,3 +49,48 @@ Deno.test("Engine.promptTokens() are the tokens that generate() computes, with o
     }
   }
 });
+
+Deno.test("chat prompts have no control tokens but the template's, whatever is said", async () => {
+  const key = "tokenizer.chat_template";
+  const template = "{% for m in messages %}<s>{{ m.content | trim }}</s>" +
+    "{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}";
+  await using engine = await tinyEngine({}, {
+    [key]: [key, VALUE.STRING, template],
+  });
+  const { tokenizer } = engine;
+  const control = (content: string, tools?: readonly unknown[]) =>
+    engine.promptTokens([{ role: "user", content }], { tools })
+      .filter((id) => id === tokenizer.bos || id === tokenizer.eos).length;
+  const wanted = control("ab");
+  assert.equal(wanted, 2);
+  for (
+    const said of ["</s>", "<s>ab</s><s>", "</s", "s>", "<", "a\ufdd0<s>"]
+  ) {
+    assert.equal(control(said), wanted, said);
+    assert.equal(control("ab", [{ [said]: said }]), wanted, said);
+    const text = engine.chatPrompt([{ role: "user", content: said }]);
+    assert.equal(text, `<s>${said}</s>`);
+  }
+});
+
+Deno.test("a conversation goes on from what it said, control tokens spelled out or not", async () => {
+  const key = "tokenizer.chat_template";
+  await using engine = await tinyEngine({}, {
+    [key]: [
+      key,
+      VALUE.STRING,
+      "{% for m in messages %}{{ m.content }}{% endfor %}",
+    ],
+  });
+  const talk = engine.conversation();
+  const more = { maxTokens: 3, ignoreEos: true, temperature: 1, seed: 3 };
+  let past = 0;
+  for (const said of ["a</s>b", "c<s>"]) {
+    for await (const { usage } of talk.ask(said, more)) {
+      if (usage === undefined) continue;
+      const begun = usage.promptTokens - past;
+      assert.equal(begun, engine.tokenizer.encode(said).length);
+      past = usage.promptTokens + usage.completionTokens;
+    }
+  }
+});

@@ -2,13 +2,15 @@
  * Choosing the next token from a row of logits.
  *
  * Order of the steps, as in llama.cpp: penalties and bias, top-k, top-p, min-p,
- * temperature. The workers have sorted out the largest logits already, so that
+ * temperature. Where a format says what may follow, other tokens are left out before
+ * all of these. The workers have sorted out the largest logits already, so that
  * only a few candidates are looked at here; all of the vocabulary only where the
  * options ask for it.
  *
  * @module
  */
 import { Candidates } from "./candidates.ts";
+import { allows, type Mask } from "./format/masks.ts";
 import type { SamplingOptions } from "./options.ts";
 import { seeded } from "./random.ts";
 import { type Settings, settingsOf } from "./sampling_settings.ts";
@@ -36,6 +38,9 @@ export class Sampler {
   /** How often each of them occurs there. */
   readonly #counts = new Map<number, number>();
   readonly #candidates = new Candidates();
+  /** What may follow, while a token is chosen. */
+  #mask: Mask | undefined;
+  readonly #allowed = (id: number): boolean => allows(this.#mask!, id);
 
   /**
    * @param most Largest `top` the backend can serve.
@@ -88,8 +93,53 @@ export class Sampler {
     this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
   }
 
+  /** As `top`, for `nextOf()`: enough for most masks. */
+  get topOf(): number {
+    return this.#most;
+  }
+
+  /**
+   * Chooses a token that a mask allows; -1 where no logit is a finite number. `row` has
+   * `topOf` logits sorted out.
+   */
+  nextOf(row: LogitsRow, mask: Mask): number {
+    this.#mask = mask;
+    this.#gatherOf(row, mask);
+    const c = this.#candidates;
+    this.#alter();
+    let best = c.count === 0 ? -1 : c.best();
+    if (best < 0 || !Number.isFinite(c.value(best))) {
+      // A bias forbids all that may follow: the format is what counts.
+      this.#gatherAll(row, mask);
+      best = c.best();
+      if (!Number.isFinite(c.value(best))) return -1;
+    }
+    return this.#s.temperature === 0 ? c.id(best) : this.#choose(c.value(best));
+  }
+
+  /** The largest that are allowed, as many as count; or all of them. */
+  #gatherOf(row: LogitsRow, mask: Mask): void {
+    const { topIds, topLogits, logits } = row, c = this.#candidates;
+    const greedy = this.#s.temperature === 0, k = greedy ? 1 : this.#k;
+    const altered = this.#bias.length + this.#counts.size;
+    const sorted = Math.min(this.#most, topIds.length);
+    if (mask.ids === undefined && k > 0) {
+      c.some(logits, topIds, topLogits, sorted, altered);
+      c.filter(this.#allowed);
+      if (c.count >= k + altered) return;
+    }
+    this.#gatherAll(row, mask);
+  }
+
+  #gatherAll({ logits }: LogitsRow, { ids, bits, count }: Mask): void {
+    const altered = this.#bias.length + this.#counts.size;
+    if (ids !== undefined) this.#candidates.listed(logits, ids, altered);
+    else this.#candidates.marked(logits, bits!, count + altered);
+  }
+
   /** Chooses a token; -1 where the largest logit is not a finite number. */
   next(row: LogitsRow): number {
+    this.#mask = undefined;
     const { topIds, topLogits, logits } = row, top = this.top;
     const first = top > 0 ? topIds[0]! : largest(logits);
     const value = top > 0 ? topLogits[0]! : logits[first]!;
@@ -108,14 +158,22 @@ export class Sampler {
     else {
       c.some(logits, topIds, topLogits, Math.min(top, topIds.length), altered);
     }
+    this.#alter();
+  }
+
+  #alter(): void {
+    const c = this.#candidates;
     this.#counts.forEach(this.#penalise);
     for (let i = 0; i < this.#bias.length; i++) {
-      const at = c.find(this.#bias[i]![0]);
-      c.set(at, c.value(at) + this.#bias[i]![1]);
+      const [id, bias] = this.#bias[i]!;
+      if (this.#mask !== undefined && !allows(this.#mask, id)) continue;
+      const at = c.find(id);
+      c.set(at, c.value(at) + bias);
     }
   }
 
   readonly #penalise = (times: number, id: number): void => {
+    if (this.#mask !== undefined && !allows(this.#mask, id)) return;
     const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.#s;
     const c = this.#candidates, at = c.find(id), v = c.value(at);
     c.set(

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Mask } from "./format/masks.ts";
 import type { SamplingOptions } from "./options.ts";
 import { type LogitsRow, Sampler } from "./sampler.ts";
 
@@ -74,6 +75,27 @@ const OPEN = { topK: 0, topP: 1, minP: 0 };
 
 /** Options, and what came before. */
 type Case = readonly [options: SamplingOptions, past?: readonly number[]];
+
+/** The definition with a mask: other tokens are not there. */
+function plainOf(
+  o: SamplingOptions,
+  logits: readonly number[],
+  past: readonly number[],
+  ids: readonly number[],
+): number[] {
+  const kept = [...ids].sort((a, b) => a - b);
+  const at = (id: number): number => kept.indexOf(id);
+  const bias = Object.entries(o.logitBias ?? {})
+    .flatMap(([id, b]) => at(Number(id)) < 0 ? [] : [[at(Number(id)), b]]);
+  // Tokens that are not there stay in the window of penalties.
+  const elsewhere = kept.length;
+  const probabilities = plain(
+    { ...o, logitBias: Object.fromEntries(bias) },
+    [...kept.map((id) => logits[id]!), -Infinity],
+    past.map((id) => at(id) < 0 ? elsewhere : at(id)),
+  );
+  return logits.map((_, id) => at(id) < 0 ? 0 : probabilities[at(id)]!);
+}
 
 const CASES: readonly Case[] = [
   [{ temperature: 1, ...OPEN }],
@@ -336,5 +358,58 @@ Deno.test("Sampler refuses options out of bounds, and names them", () => {
       assert.match(error.message, message);
       return error instanceof RangeError;
     });
+  }
+});
+
+Deno.test("Sampler.nextOf() chooses among allowed tokens as if there were no others", () => {
+  const masks = [[3], [0, 2, 4, 9], [1, 5, 8, 10], [0, 1, 2, 3, 6, 7, 11]];
+  const vocab = LOGITS.length, rounds = 2000;
+  for (const [options, past = []] of CASES) {
+    for (const ids of masks) {
+      const bits = new Uint32Array(1);
+      for (const id of ids) bits[0]! |= 1 << id;
+      const forms: Mask[] = [
+        {
+          count: ids.length,
+          ids: Int32Array.from(ids),
+          bits: undefined,
+          reach: 0,
+        },
+        { count: ids.length, ids: undefined, bits, reach: 0 },
+      ];
+      const want = plainOf(options, LOGITS, past, ids);
+      if (want.some(Number.isNaN)) continue;
+      for (const mask of forms) {
+        for (const most of [4, vocab]) {
+          const sampler = new Sampler({ ...options, seed: 5 }, vocab, most);
+          for (const token of past) sampler.push(token);
+          const counts = new Array<number>(vocab).fill(0);
+          for (let i = 0; i < rounds; i++) {
+            counts[sampler.nextOf(rowOf(LOGITS, most), mask)]!++;
+          }
+          counts.forEach((n, id) => {
+            const what = `${JSON.stringify(options)} ${ids} ${id}`;
+            if (want[id] === 0) assert.equal(n, 0, what);
+            assert.ok(Math.abs(n / rounds - want[id]!) < 0.05, what);
+          });
+        }
+      }
+    }
+  }
+});
+
+Deno.test("Sampler.nextOf() keeps to the mask where a bias forbids all of it", () => {
+  const logitBias = { 1: -Infinity, 3: -Infinity };
+  const mask = {
+    count: 2,
+    ids: Int32Array.of(1, 3),
+    bits: undefined,
+    reach: 0,
+  };
+  for (const temperature of [0, 1]) {
+    const sampler = new Sampler({ temperature, logitBias, seed: 1 }, 12, MOST);
+    assert.equal([1, 3].includes(sampler.nextOf(rowOf(LOGITS, 4), mask)), true);
+    const none = LOGITS.map(() => NaN);
+    assert.equal(sampler.nextOf(rowOf(none, 4), mask), -1);
   }
 });

@@ -3,6 +3,8 @@ import { withFile } from "../models/testing/files.ts";
 import { writeGguf } from "../models/testing/gguf_writer.ts";
 import { ggufAdapter } from "../models/testing/lora_writer.ts";
 import { tinyChat } from "../models/testing/tiny_chat.ts";
+import { createApp } from "../server/mod.ts";
+import { load } from "../mod.ts";
 
 /** What each example has to print, given a model whose words mean nothing. */
 const EXAMPLES: Readonly<Record<string, RegExp>> = {
@@ -24,11 +26,24 @@ const EXAMPLES: Readonly<Record<string, RegExp>> = {
     /while it answers\n[^]*device\/kv +group 0 +[1-9]\d* [^]*after the answer[^]*device\/kv +group 0 +[1-9]\d* [^]*given up\n[^]*device\/kv +group 0 +0 [^]*cache plan/,
 };
 
+/** Clients of a server, and what each has to print. */
+const CLIENTS: Readonly<Record<string, RegExp>> = {
+  "openai_client.ts": /^\d+ tokens\n"[^\n]*"\n\[ "city" \]\n$/,
+  "ai_sdk_client.ts": /^"[^\n]*"\n\d+ tokens in, \d+ out\n$/,
+};
+
+/** Servers, and where each has its models. */
+const SERVERS: Readonly<Record<string, string>> = {
+  "hono_app.ts": "/ai/v1",
+  "server.ts": "/v1",
+};
+
 /** Runs an example; `folder`: where it may write. */
 async function printed(
   name: string,
   args: readonly string[],
   folder?: string,
+  ...more: readonly string[]
 ): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: [
@@ -37,6 +52,7 @@ async function printed(
       "--no-prompt",
       "--allow-read",
       ...folder === undefined ? [] : [`--allow-write=${folder}`],
+      ...more,
       new URL(name, import.meta.url).href,
       ...args,
     ],
@@ -83,10 +99,69 @@ Deno.test("examples/session.ts goes on in another process, with leave to write i
   });
 });
 
+for (const [name, wanted] of Object.entries(CLIENTS)) {
+  Deno.test(`examples/${name} talks to a server`, () =>
+    withFile(tinyChat({ context: 2048 }), async (path) => {
+      await using engine = await load(path, { threads: 1 });
+      const server = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+        createApp(engine, { model: "tiny" }).fetch,
+      );
+      try {
+        const url = `http://127.0.0.1:${server.addr.port}/v1`;
+        const leave = ["net=127.0.0.1", "env", "sys=hostname"];
+        const text = await printed(
+          name,
+          [url, "tiny"],
+          undefined,
+          ...leave.map((of) => `--allow-${of}`),
+        );
+        assert.match(text, wanted);
+      } finally {
+        await server.shutdown();
+      }
+    }));
+}
+
+for (const [name, base] of Object.entries(SERVERS)) {
+  Deno.test(`examples/${name} serves a model`, () =>
+    withFile(tinyChat(), async (path) => {
+      const child = new Deno.Command("deno", {
+        args: [
+          "run",
+          "--quiet",
+          "--no-prompt",
+          "--allow-read",
+          "--allow-net=127.0.0.1",
+          new URL(name, import.meta.url).href,
+          path,
+          "0",
+        ],
+        env: { NO_COLOR: "1" },
+        stdin: "null",
+        stdout: "piped",
+        stderr: "inherit",
+      }).spawn();
+      const reader = child.stdout.getReader();
+      try {
+        const { value } = await reader.read();
+        const url = new TextDecoder().decode(value).trim();
+        assert.ok(url.endsWith(base), url);
+        const { data } = await (await fetch(`${url}/models`)).json();
+        assert.equal(data[0].id, "mine");
+      } finally {
+        child.kill("SIGKILL");
+        await reader.cancel();
+        await child.status;
+      }
+    }));
+}
+
 Deno.test("examples/ holds the examples that are tested", async () => {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(new URL(".", import.meta.url))) {
     if (name.endsWith(".ts") && !name.endsWith("_test.ts")) names.push(name);
   }
-  assert.deepEqual(names.sort(), Object.keys(EXAMPLES).sort());
+  const all = { ...EXAMPLES, ...CLIENTS, ...SERVERS };
+  assert.deepEqual(names.sort(), Object.keys(all).sort());
 });

@@ -10,6 +10,7 @@ import { byteLevelCodec } from "./tokenizer/byte_level.ts";
 import type { Codec } from "./tokenizer/codec.ts";
 import { SpecialTokens } from "./tokenizer/fragments.ts";
 import { preTokenizerKind } from "./tokenizer/pre_tokenizers.ts";
+import { Quotes, unquote } from "./tokenizer/quoted.ts";
 import { sentencePieceCodec } from "./tokenizer/sentencepiece.ts";
 import {
   TOKEN,
@@ -21,6 +22,8 @@ import {
 export interface EncodeOptions {
   /** Whether control tokens spelled out in the text become those tokens; default false. */
   readonly special?: boolean;
+  /** Whether parts of the text come from `quote()`; default false. */
+  readonly quoted?: boolean;
   /** Whether to put the BOS token in front; default false. See `addBos`. */
   readonly bos?: boolean;
 }
@@ -54,6 +57,11 @@ export interface Tokenizer {
    */
   encode(text: string, options?: EncodeOptions): number[];
   /**
+   * A text, to stand in another one, in which `encode()` with `special` and `quoted`
+   * finds no control token; the ids are those of the text as it was.
+   */
+  quote(text: string): string;
+  /**
    * Text of ids, special tokens as their own text, no spaces tidied away.
    * Bytes that are no UTF-8 become U+FFFD.
    *
@@ -64,6 +72,8 @@ export interface Tokenizer {
   createDecoder(): TokenDecoder;
   /** Bytes of one token, which may be part of a character; do not write to them. */
   bytes(id: number): Uint8Array;
+  /** Whether it stands for a piece of text, or a byte, and for nothing else. */
+  isText(id: number): boolean;
 }
 
 /**
@@ -142,6 +152,7 @@ class VocabularyTokenizer implements Tokenizer {
   readonly #vocabulary: Vocabulary;
   readonly #codec: Codec;
   readonly #special: SpecialTokens;
+  readonly #quotes: Quotes;
   readonly #bytes = new Map<number, Uint8Array>();
 
   constructor(vocabulary: Vocabulary, parts: Parts) {
@@ -154,10 +165,16 @@ class VocabularyTokenizer implements Tokenizer {
     this.#vocabulary = vocabulary;
     this.#codec = parts.codec;
     this.#special = new SpecialTokens(vocabulary);
+    this.#quotes = new Quotes(
+      vocabulary.tokens.filter((_, id) => {
+        const kind = vocabulary.kinds[id];
+        return kind === TOKEN.CONTROL || kind === TOKEN.UNKNOWN;
+      }),
+    );
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
-    const { special = false, bos = false } = options;
+    const { special = false, quoted = false, bos = false } = options;
     const ids: number[] = [];
     if (bos) {
       if (this.bos === undefined) {
@@ -172,11 +189,17 @@ class VocabularyTokenizer implements Tokenizer {
     // UTF-8 has no lone surrogates, and no vocabulary has them.
     for (const part of this.#special.split(text.toWellFormed(), special)) {
       if (typeof part === "number") ids.push(part);
-      else this.#codec.encode(part, first, ids, start);
+      else {
+        this.#codec.encode(quoted ? unquote(part) : part, first, ids, start);
+      }
       first = typeof part === "number";
       start = false;
     }
     return ids;
+  }
+
+  quote(text: string): string {
+    return this.#quotes.quote(text);
   }
 
   decode(ids: Iterable<number>): string {
@@ -200,6 +223,11 @@ class VocabularyTokenizer implements Tokenizer {
     const bytes = this.#spell(id);
     this.#bytes.set(id, bytes);
     return bytes;
+  }
+
+  isText(id: number): boolean {
+    const kind = this.#vocabulary.kinds[id];
+    return kind === TOKEN.NORMAL || kind === TOKEN.BYTE;
   }
 
   #spell(id: number): Uint8Array {

@@ -4,7 +4,7 @@
  *
  * ```text
  * core ◀── plugins          core ◀── engine, models, wasm, server, …
- * core ◀── wasm, models ◀── engine ◀── server
+ * core ◀── wasm, models ◀── engine, plugins ◀── server
  *                           engine, core, plugins ◀── mod.ts ◀── examples
  * ```
  *
@@ -66,9 +66,10 @@ const RULES: Readonly<Record<string, Rule>> = {
     says: "engine/ imports core/, plugins/, wasm/ and models/ only",
   },
   server: {
-    folders: ["core", "engine", "server"],
+    folders: ["core", "engine", "plugins", "server"],
     npm: true,
-    says: "server/ imports engine/ and core/ only",
+    tests: ["models", "plugins"],
+    says: "server/ imports engine/, plugins/ and core/ only",
   },
   evaluate: {
     folders: [...INNER, "engine", "evaluate", "."],
@@ -151,7 +152,9 @@ export function violations(files: ReadonlyMap<string, string>): string[] {
   const imports = new Map(
     [...files].map(([path, text]) => [path, importsOf(text)]),
   );
-  const reachable = reach("mod.ts", imports);
+  const reachable = new Set(
+    ["mod.ts", "server/mod.ts"].flatMap((entry) => [...reach(entry, imports)]),
+  );
   for (const [path, list] of imports) {
     const folder = folderOf(path);
     const rule = RULES[folder] ?? ANYTHING;

@@ -16,6 +16,7 @@ import type {
   WeightStat,
 } from "../core/backend.ts";
 import type { LedgerLine } from "../core/ledger.ts";
+import { rmsNorm } from "../core/reference/rms_norm.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { PlanBackend } from "../core/plan.ts";
 import type { AttendKernel, Transcoder } from "../core/slots.ts";
@@ -220,6 +221,7 @@ export class WasmBackend implements Backend {
       logits: (i) => this.#logits[i]!,
       topIds: (i) => this.#topIds[i]!,
       topLogits: (i) => this.#topValues[i]!,
+      state: (row, out) => this.#state(row, out),
     };
   }
 
@@ -343,7 +345,8 @@ export class WasmBackend implements Backend {
     words[4] = batch.rows <= SPREAD_ROWS ? 1 : 0;
     words[5] = batch.seals;
     // What reads blocks from elsewhere counts on every layer to do so.
-    const ends = batch.wanted === 0 && !batch.stream?.segments;
+    const ends = batch.wanted === 0 && !batch.states &&
+      !batch.stream?.segments;
     this.#layers!.prepare(batch.hidden, batch.sweep, ends);
     this.#stream?.prepare();
     this.#adapters?.flush();
@@ -427,6 +430,14 @@ export class WasmBackend implements Backend {
         rows: memory.f32(at.x, limits.rows * width),
       },
     };
+  }
+
+  #state(row: number, out: Float32Array): void {
+    const { hidden, outputNorm, normEps } = this.#options.spec;
+    const { memory, weights } = this.#parts;
+    const x = memory.f32(this.#places!.x + row * hidden * 4, hidden);
+    const weight = memory.f32(weights.vectors.get(outputNorm)!, hidden);
+    rmsNorm(x, weight, normEps, out);
   }
 
   lines(): readonly LedgerLine[] {

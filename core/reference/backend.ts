@@ -30,6 +30,7 @@ import {
 import { Holdings } from "./holdings.ts";
 import { HostMemory } from "./memory.ts";
 import { type LayerPlace, placeLayers } from "./places.ts";
+import { rmsNorm } from "./rms_norm.ts";
 import { topK } from "./top_k.ts";
 import { checkTensors, wantedTensors } from "./weights.ts";
 
@@ -240,7 +241,12 @@ class Reference implements Backend {
     const topIds = (i: number) => row(this.#topIds, top, i);
     const topLogits = (i: number) => row(this.#topLogits, top, i);
     for (let i = 0; i < wanted; i++) topK(logits(i), topIds(i), topLogits(i));
-    return { logits, topIds, topLogits };
+    const { hidden, outputNorm, normEps } = this.#spec;
+    const state = (i: number, out: Float32Array): void => {
+      const x = this.#activations.x.subarray(i * hidden, (i + 1) * hidden);
+      rmsNorm(x, this.#weights.get(outputNorm)!, normEps, out);
+    };
+    return { logits, topIds, topLogits, state };
   }
 }
 

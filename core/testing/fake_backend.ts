@@ -179,6 +179,7 @@ export class FakeBackend implements Backend {
       },
       topIds: () => new Int32Array(0),
       topLogits: () => none,
+      state: (_row, out) => void out.fill(0),
     });
   }
 

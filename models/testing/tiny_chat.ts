@@ -18,13 +18,18 @@ const TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n" +
 
 /** The model as a file to be written. */
 export function tinyChat(
-  { template = true }: { readonly template?: boolean } = {},
+  { template = true, context = TINY_CONTEXT }: {
+    /** Whether it has one, or which. */
+    readonly template?: boolean | string;
+    /** Longest context, tokens. */
+    readonly context?: number;
+  } = {},
 ): WrittenFile {
   const tokens = [...byteCharacters(), "<s>", "</s>"];
   const kinds = tokens.map((_, id) => id < BYTES ? 1 : 3);
   const key = (name: string): string => `tokenizer.ggml.${name}`;
   return tinyLlama({
-    "llama.context_length": ["llama.context_length", VALUE.U32, TINY_CONTEXT],
+    "llama.context_length": ["llama.context_length", VALUE.U32, context],
     [key("tokens")]: [key("tokens"), VALUE.ARRAY, VALUE.STRING, tokens],
     [key("token_type")]: [key("token_type"), VALUE.ARRAY, VALUE.I32, kinds],
     [key("merges")]: [key("merges"), VALUE.ARRAY, VALUE.STRING, []],
@@ -36,7 +41,7 @@ export function tinyChat(
         "tokenizer.chat_template": [
           "tokenizer.chat_template",
           VALUE.STRING,
-          TEMPLATE,
+          template === true ? TEMPLATE : template,
         ],
       }
       : {}),
@@ -44,7 +49,7 @@ export function tinyChat(
 }
 
 /** The printable character that stands for each byte in such vocabularies. */
-function byteCharacters(): string[] {
+export function byteCharacters(): string[] {
   let next = BYTES;
   return Array.from({ length: BYTES }, (_, byte) => {
     const printable = (byte > 0x20 && byte < 0x7f) ||

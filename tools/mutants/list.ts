@@ -48,6 +48,10 @@ const SWEEPS = ["core/sweep_test.ts"];
 const MADE = ["engine/architectures_test.ts"];
 const FUZZ = ["tools/fuzz/fuzz_test.ts"];
 
+const QUOTED = ["models/tokenizer/quoted_test.ts", "engine/prompt_test.ts"];
+const SERVED = ["server/app_test.ts"];
+const OPERATED = ["server/operations_test.ts"];
+const CALLS = ["server/tools/call_reader_test.ts"];
 const DECODING = ["models/dequantise_test.ts"];
 const KERNELS = ["engine/kernels_test.ts"];
 const ROUNDED = ["engine/quantize_test.ts"];
@@ -1192,6 +1196,70 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (at > size || length > MOST_TEXT || positions > count) {",
     replace: "if (positions > count) {",
     tests: FUZZ,
+  },
+  // The server.
+  {
+    name: "prompt: a control token in two halves is read as one",
+    file: "models/tokenizer/quoted.ts",
+    find: "if (tails.has(text.slice(0, end))) out.add(0);",
+    replace: "",
+    tests: QUOTED,
+  },
+  {
+    name: "prompt: what users say is given to the template as it is",
+    file: "engine/prompt.ts",
+    find: "const quote = (text: string): string => tokenizer.quote(text);",
+    replace: "const quote = (text: string): string => text;",
+    tests: QUOTED,
+  },
+  {
+    name: "server: a stream that is left goes on",
+    file: "server/stream.ts",
+    find: "cancel: close,",
+    replace: "",
+    tests: SERVED,
+  },
+  {
+    name: "server: details of our own faults are told",
+    file: "server/errors.ts",
+    find: 'new ApiError(500, "Something went wrong inside of the server", {',
+    replace: "new ApiError(500, String(error), {",
+    tests: SERVED,
+  },
+  {
+    name: "server: keys are known by how they begin",
+    file: "server/keys.ts",
+    find: "for (let b = 0; b < want.length; b++) differs",
+    replace: "for (let b = 0; b < 0; b++) differs",
+    tests: OPERATED,
+  },
+  {
+    name: "server: users of two keys are one",
+    file: "server/slots.ts",
+    find: "return this.#slots.get(tenant)?.get(id);",
+    replace: "return [...this.#slots.values()][0]?.get(id);",
+    tests: OPERATED,
+  },
+  {
+    name: "server: names of sessions lead anywhere",
+    file: "server/slots.ts",
+    find: "if (!/^[\\w-][\\w.-]{0,99}$/.test(name)) {",
+    replace: 'if (name === "") {',
+    tests: OPERATED,
+  },
+  {
+    name: "server: a model that is in use is put to sleep",
+    file: "server/models.ts",
+    find: "if (this.#uses > 0) {\n      throw",
+    replace: "if (this.#uses > 99) {\n      throw",
+    tests: OPERATED,
+  },
+  {
+    name: "server: a call ends at the first brace",
+    file: "server/tools/call_reader.ts",
+    find: 'else if (c === "{" || c === "[") this.#depth++;',
+    replace: 'else if (c === "{" || c === "[") this.#depth = 1;',
+    tests: CALLS,
   },
   // Weight types, and weights that are rounded when they are read.
   {
