@@ -106,6 +106,9 @@ export async function operandsOf(
 async function namesModel(text: string): Promise<boolean> {
   if (catalog.has(text) || /^(hf|https?|file):\S+$/.test(text)) return true;
   if (/^\S+\.gguf$/i.test(text)) return true;
-  const stat = await Deno.stat(text).catch(() => undefined);
-  return stat?.isFile === true;
+  for (const path of [text, `${text}/config.json`]) {
+    const stat = await Deno.stat(path).catch(() => undefined);
+    if (stat?.isFile) return true;
+  }
+  return false;
 }

@@ -24,13 +24,18 @@ Deno.test("operandsOf() tells a model from a prompt", async () => {
   assert.deepEqual(await of(["m", "Why?"]), { model: "m", prompt: "Why?" });
   assert.deepEqual(await of([], "m"), { model: "m", prompt: undefined });
   assert.equal((await of(["What is in a.gguf"])).prompt, "What is in a.gguf");
+  // A folder, but of no model.
+  const { pathname: folder } = new URL(".", import.meta.url);
+  assert.equal((await of([folder])).prompt, folder);
   for (
     const model of [
       "gemma3-270m",
       "hf:a/b/c.gguf",
+      "hf:a/b",
       "https://example.com/m.gguf",
       "no/such.gguf",
       new URL(import.meta.url).pathname,
+      new URL("../models/testdata/hub/qwen2", import.meta.url).pathname,
     ]
   ) {
     assert.deepEqual(await of([model]), { model, prompt: undefined });

@@ -4,7 +4,7 @@
  * @module
  */
 import { ModelError } from "../core/errors.ts";
-import { openGguf } from "../models/gguf.ts";
+import { openModel } from "../models/open_model.ts";
 import { type Command, onlyModel } from "./command.ts";
 import { inspectFile } from "./inspection/inspect_file.ts";
 import { inspectionText } from "./inspection/text.ts";
@@ -23,7 +23,7 @@ export const inspect: Command = {
   async run(options, host, signal) {
     const model = onlyModel("inspect", options);
     const path = await pullModel(model, host, signal);
-    const file = await openGguf(path, { signal, listUnread: true });
+    const file = await openModel(path, { signal, listUnread: true });
     if (options.template) {
       const template = file.metadata["tokenizer.chat_template"];
       if (typeof template !== "string") {

@@ -125,8 +125,9 @@ function help(): string {
 
 ${rows.map(([u, s]) => `  quire ${u!.padEnd(width)}  ${s}`).join("\n")}
 
-A MODEL is a name (smollm2, gemma3-270m), the path of a GGUF file,
-hf:owner/repo/file.gguf, or an https address. "quire COMMAND --help" lists options.
+A MODEL is a name (smollm2, gemma3-270m), the path of a GGUF file or of a folder of
+safetensors, hf:owner/repo/file.gguf, hf:owner/repo for such a folder, or an https
+address. "quire COMMAND --help" lists options.
 `;
 }
 

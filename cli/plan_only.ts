@@ -12,8 +12,8 @@ import { contextOf } from "../engine/context.ts";
 import { pluginsFor } from "../engine/plugins.ts";
 import type { LoadOptions } from "../mod.ts";
 import { modelSpec } from "../models/arch/mod.ts";
+import type { ModelFile } from "../models/model_file.ts";
 import { quantisedSpec } from "../models/quantise_at_load.ts";
-import type { GgufFile } from "../models/gguf.ts";
 
 const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
 
@@ -22,7 +22,7 @@ const LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
  * cannot say.
  */
 export async function sizesOnly(
-  file: GgufFile,
+  file: ModelFile,
   trained: ModelSpec,
   options: LoadOptions,
 ): Promise<WeightSizes | undefined> {
@@ -41,7 +41,7 @@ export async function sizesOnly(
 
 /** The plan that `load()` would make of the same options. */
 export async function planOnly(
-  file: GgufFile,
+  file: ModelFile,
   trained: ModelSpec,
   options: LoadOptions,
 ): Promise<CachePlan> {

@@ -242,6 +242,16 @@ export interface OpenBlocks {
   ): void;
 }
 
+/** What became of weights that come one by one, when a step asks for them. */
+export interface WeightStat {
+  /** How often a matrix that a step needed, or a group of them, was there. */
+  readonly hits: number;
+  /** How often it had to be brought. */
+  readonly misses: number;
+  /** What was brought, in bytes as it lies on the device. */
+  readonly bytes: number;
+}
+
 /** A device that runs the model. */
 export interface Backend extends AsyncDisposable {
   /** Which backend it is. */
@@ -285,4 +295,6 @@ export interface Backend extends AsyncDisposable {
   run(): Promise<StepResult>;
   /** Bytes by owner, for the ledger. */
   lines(): readonly LedgerLine[];
+  /** Counted since it was made; absent, or undefined, where all weights stay or stream in turn. */
+  weightStat?(): WeightStat | undefined;
 }

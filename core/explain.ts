@@ -88,10 +88,12 @@ function weights(
       `weights: "${by}" is not asked, backend "${backend}" keeps all of them`,
     ];
   }
-  const { streamed, depth, slotBytes, from, notes } = plan;
+  const { streamed, depth, slotBytes, from, notes, experts } = plan;
   const stay = model.layers.length - streamed.length;
   return [
-    streamed.length === 0
+    experts !== undefined
+      ? `weights: experts come one by one from ${from} through ${experts.slots} slots of ${experts.slotBytes} bytes, decided by "${by}"`
+      : streamed.length === 0
       ? `weights: all ${stay} layers stay, decided by "${by}"`
       : `weights: layers ${
         spans(streamed)

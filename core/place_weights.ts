@@ -47,9 +47,10 @@ export function planWeights(
 
 /** What is wrong with a plan; undefined: nothing. */
 function fault(
-  { streamed, depth, slotBytes, rows, from }: WeightPlan,
-  { layers, steps, streaming }: WeightSizes,
+  { streamed, depth, slotBytes, rows, from, experts }: WeightPlan,
+  sizes: WeightSizes,
 ): string | undefined {
+  const { layers, steps, streaming } = sizes;
   const ascends = streamed.every((layer, i) =>
     layers[layer] !== undefined && layer > (streamed[i - 1] ?? -1)
   );
@@ -71,6 +72,28 @@ function fault(
       steps.map((s) => s.rows).join(", ")
     } are possible`;
   }
+  const wrong = experts && expertFault(experts, streamed, sizes.experts);
+  if (wrong !== undefined) return wrong;
   if (!(from in streaming)) return `streams from "${from}"`;
   return undefined;
+}
+
+function expertFault(
+  { slots, slotBytes }: NonNullable<WeightPlan["experts"]>,
+  streamed: readonly number[],
+  sizes: WeightSizes["experts"],
+): string | undefined {
+  if (sizes === undefined) return "brings experts one by one: there are none";
+  if (streamed.length > 0) {
+    return `brings experts one by one, and streams layers ${
+      streamed.join(", ")
+    } as a whole`;
+  }
+  const { items, most } = sizes;
+  if (!Number.isInteger(slots) || slots < most || slots >= items) {
+    return `has ${slots} slots for ${items} experts, of which a step needs up to ${most} at once`;
+  }
+  return slotBytes < sizes.slotBytes
+    ? `has slots of ${slotBytes} bytes for an expert of ${sizes.slotBytes}`
+    : undefined;
 }

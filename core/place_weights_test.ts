@@ -144,3 +144,36 @@ Deno.test("CachePlan.explain() says what the backend makes of weights", async ()
     /weights: 3 matrices of A: as B\nweights: 1 matrix of C: as D/,
   );
 });
+
+Deno.test("compilePlan() checks a placement that brings experts one by one", async () => {
+  const experts = { items: 9, most: 3, bytes: 18, slotBytes: 2 };
+  const sizes = {
+    ...SIZES,
+    experts: { ...experts, streaming: SIZES.streaming },
+  };
+  const one = { ...PLAN, streamed: [], depth: 0, slotBytes: 0 };
+  const compile = (change: Partial<WeightPlan>, known: WeightSizes = sizes) =>
+    plan([placing(() => ({ ...one, ...change }))], () => known);
+  const slots = (slots: number, slotBytes = 2) => ({
+    experts: { slots, slotBytes },
+  });
+  const { plan: good } = await compile(slots(3));
+  assert.match(
+    good.explain(),
+    /weights: experts come one by one from disk through 3 slots of 2 bytes, decided by "placer"/,
+  );
+  for (
+    const [change, message, known] of [
+      [slots(2), /2 slots for 9 experts, of which a step needs up to 3/, sizes],
+      [slots(9), /9 slots for 9/, sizes],
+      [slots(3.5), /3.5 slots/, sizes],
+      [slots(3, 1), /slots of 1 bytes for an expert of 2/, sizes],
+      [
+        { ...PLAN, ...slots(3) },
+        /one by one, and streams layers 0, 1 as a whole/,
+        sizes,
+      ],
+      [slots(3), /there are none/, SIZES],
+    ] as const
+  ) await assert.rejects(() => compile(change, known), message);
+});

@@ -22,6 +22,20 @@ export interface StepBytes {
   readonly bytes: number;
 }
 
+/** Experts, which may come one by one instead of with their layers. */
+export interface ExpertSizes {
+  /** All there are, and the most that one layer has. */
+  readonly items: number;
+  /** See `items`. */
+  readonly most: number;
+  /** What they take together, as part of `WeightSizes.layers`. */
+  readonly bytes: number;
+  /** The largest. */
+  readonly slotBytes: number;
+  /** Working memory that bringing them takes besides the slots, by where from. */
+  readonly streaming: Readonly<Record<WeightSource, number>>;
+}
+
 /** What a placement is worked out from, bytes on the device. */
 export interface WeightSizes {
   /** All there is on the device. */
@@ -36,6 +50,8 @@ export interface WeightSizes {
   readonly steps: readonly StepBytes[];
   /** Working memory that streaming takes besides the slots, by where from. */
   readonly streaming: Readonly<Record<WeightSource, number>>;
+  /** Absent where the model has none. */
+  readonly experts?: ExpertSizes;
   /** K and V without which nothing runs. */
   readonly leastKv: number;
   /** K and V of one sequence as long as the context. */
@@ -52,6 +68,11 @@ export interface WeightPlan {
   readonly depth: number;
   /** Bytes of a slot: the largest streamed layer's. */
   readonly slotBytes: number;
+  /**
+   * Experts come when a step needs them, through so many slots of so many bytes; what
+   * else layers have stays. Slots: from what a layer may need to one less than all.
+   */
+  readonly experts?: { readonly slots: number; readonly slotBytes: number };
   /** Most rows of a step, one of `WeightSizes.steps`. */
   readonly rows: number;
   /** Why it is so, sentences for `explain()`. */

@@ -8,7 +8,7 @@ import type { Backend } from "../core/backend.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { GroupPlan, PlanBackend } from "../core/plan.ts";
 import type { WeightPlan, WeightSizes } from "../core/weight_plan.ts";
-import type { GgufFile } from "../models/gguf.ts";
+import type { ModelFile } from "../models/model_file.ts";
 import { kvBytes } from "./kv_bytes.ts";
 import { defaultThreads } from "./load_options.ts";
 import { type LoadOptions, parseBytes } from "./options.ts";
@@ -52,7 +52,7 @@ export function tableStride(
 
 /** The backend that `options` ask for. Its weights are not looked at yet. */
 export async function offerBackend(
-  file: GgufFile,
+  file: ModelFile,
   spec: ModelSpec,
   context: number,
   options: LoadOptions,

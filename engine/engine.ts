@@ -415,7 +415,7 @@ export class Engine implements AsyncDisposable {
 
   /** Every byte with its owner, now and at most. */
   memory(): MemoryReport {
-    return memoryReport(this.#ledger);
+    return memoryReport(this.#ledger, this.#parts.backend.weightStat?.());
   }
 
   /** Recounts heap, cache and ledger; throws on the first disagreement. */

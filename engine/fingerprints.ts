@@ -30,7 +30,7 @@ const PROBE =
   "Hello, WORLD's  123456 x_y=3.14; naïve 日本語 \n\n\tif (a) {🙂} don't";
 
 /**
- * Weights are told apart by pieces of every tensor (see `openGguf()`), tokenizers by
+ * Weights are told apart by pieces of every tensor (see `ModelFile.fingerprint`), tokenizers by
  * what each token means and how a text full of borderline cases is cut, RoPE by all
  * that turns and scales a key, plans by what their blocks hold.
  */

@@ -18,8 +18,9 @@ import { sweepRows } from "./sweep.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 
 /**
- * Loads a model: a file's path, a URL, `hf:owner/repo/file.gguf`, or a name of
- * the catalogue (`smollm2`, `gemma3-270m`), which is downloaded the first time.
+ * Loads a model: the path of a GGUF file or of a folder of safetensors, a URL,
+ * `hf:owner/repo/file.gguf`, `hf:owner/repo` (such a folder), or a name of the
+ * catalogue (`smollm2`, `gemma3-270m`), which is downloaded the first time.
  *
  * ```ts ignore
  * await using engine = await load("smollm2");
@@ -41,13 +42,13 @@ export async function load(
   signal?.throwIfAborted();
   const [
     { pull },
-    { openGguf },
+    { openModel },
     { modelSpec },
     { createTokenizer },
     { quantisedSpec },
   ] = await Promise.all([
     import("../models/pull.ts"),
-    import("../models/gguf.ts"),
+    import("../models/open_model.ts"),
     import("../models/arch/mod.ts"),
     import("../models/tokenizer.ts"),
     import("../models/quantise_at_load.ts"),
@@ -62,7 +63,7 @@ export async function load(
         total: p.total,
       }),
   });
-  const file = await openGguf(path, { signal });
+  const file = await openModel(path, { signal });
   const context = contextOf(modelSpec(file), options);
   const spec = quantisedSpec(modelSpec(file, context), options.quantize);
   const offer = await offerBackend(file, spec, context, options);

@@ -43,6 +43,9 @@ interface Origin {
   readonly etag: string;
 }
 
+/** The server has no such file. */
+export class NotThere extends ModelError {}
+
 /** A failure that another attempt may not meet. */
 class Interrupted extends Error {}
 
@@ -241,7 +244,8 @@ function refusal(url: URL, status: number): Error {
   const hint = status === 401 || status === 403
     ? "it wants a login or an accepted licence; download it by other means and give its path"
     : "look at the address";
-  return new ModelError(
+  const Kind = status === 404 ? NotThere : ModelError;
+  return new Kind(
     shown(url),
     `the server answered with status ${status}, wanted 200; ${hint}`,
   );

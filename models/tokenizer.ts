@@ -4,8 +4,8 @@
  * @module
  */
 import { ModelError } from "../core/errors.ts";
-import type { GgufFile } from "./gguf.ts";
 import { show } from "./gguf/quote.ts";
+import type { ModelFile } from "./model_file.ts";
 import { byteLevelCodec } from "./tokenizer/byte_level.ts";
 import type { Codec } from "./tokenizer/codec.ts";
 import { SpecialTokens } from "./tokenizer/fragments.ts";
@@ -76,7 +76,7 @@ export interface Tokenizer {
  *
  * @throws {ModelError} if the file has no tokenizer or one of an unknown kind.
  */
-export function createTokenizer(file: GgufFile): Tokenizer {
+export function createTokenizer(file: ModelFile): Tokenizer {
   const vocabulary = vocabularyOf(file);
   const { metadata } = file;
   const model = metadata["tokenizer.ggml.model"];
@@ -99,7 +99,8 @@ export function createTokenizer(file: GgufFile): Tokenizer {
   }
   const common = { chatTemplate: template };
   if (model === "gpt2") {
-    const kind = preTokenizerKind(file.path, metadata["tokenizer.ggml.pre"]);
+    const kind = file.vocabulary?.cuts ??
+      preTokenizerKind(file.path, metadata["tokenizer.ggml.pre"]);
     return new VocabularyTokenizer(vocabulary, {
       ...common,
       codec: byteLevelCodec(vocabulary, kind),
@@ -107,10 +108,13 @@ export function createTokenizer(file: GgufFile): Tokenizer {
     });
   }
   if (model === "llama") {
+    const { prefix } = file.vocabulary!;
     return new VocabularyTokenizer(vocabulary, {
       ...common,
       codec: sentencePieceCodec(vocabulary, {
-        addSpacePrefix: flag("add_space_prefix", true),
+        prefix: prefix ??
+          (flag("add_space_prefix", true) ? "each" : "never"),
+        listed: prefix !== undefined,
       }),
       addBos: flag("add_bos_token", true),
     });
@@ -164,12 +168,13 @@ class VocabularyTokenizer implements Tokenizer {
       }
       ids.push(this.bos);
     }
-    let first = true;
+    let first = true, start = true;
     // UTF-8 has no lone surrogates, and no vocabulary has them.
     for (const part of this.#special.split(text.toWellFormed(), special)) {
       if (typeof part === "number") ids.push(part);
-      else this.#codec.encode(part, first, ids);
+      else this.#codec.encode(part, first, ids, start);
       first = typeof part === "number";
+      start = false;
     }
     return ids;
   }

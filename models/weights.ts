@@ -7,7 +7,7 @@
 import { ModelError } from "../core/errors.ts";
 import type { RoundedType, TensorInfo } from "../core/model.ts";
 import { dequantise } from "./dequantise.ts";
-import type { GgufFile } from "./gguf.ts";
+import type { ModelFile } from "./model_file.ts";
 import { quote } from "./gguf/walk.ts";
 import { quantise } from "./quantise.ts";
 
@@ -18,7 +18,7 @@ import { quantise } from "./quantise.ts";
  * @throws {ModelError} if the model has no such tensor or its file became shorter.
  */
 export async function readTensor(
-  file: GgufFile,
+  file: ModelFile,
   name: string,
   tensors: ReadonlyMap<string, TensorInfo> = file.tensors,
 ): Promise<Float32Array> {

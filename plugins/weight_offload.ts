@@ -15,6 +15,9 @@
  * as the budget holds. Evenly, no pause between streamed layers (s) is long. Systems
  * read ahead in files, so from disk small layers stand together.
  *
+ * Of models with experts it is those that come, each when a row takes it, unless whole
+ * layers are spoken of: weight_offload/experts.ts.
+ *
  * @module
  */
 import type { Plugin } from "../core/plugin.ts";
@@ -24,6 +27,7 @@ import type {
   WeightSizes,
   WeightSource,
 } from "../core/weight_plan.ts";
+import { placeExperts } from "./weight_offload/experts.ts";
 import {
   type Choice,
   choose,
@@ -44,6 +48,12 @@ export interface WeightOffloadOptions {
    * V of one sequence as long as the context; none where these do not fit anyway.
    */
   readonly resident?: number;
+  /**
+   * Of a model with experts: how many are there at once, of all layers together, from as
+   * many as a layer has. Default: as many as fit, unless `resident` or `depth` ask for
+   * whole layers.
+   */
+  readonly experts?: number;
   /** Slots that streamed layers go through. Default: what hides the longest pause. */
   readonly depth?: number;
 }
@@ -61,7 +71,7 @@ export interface WeightOffloadOptions {
  * @throws {RangeError} for options that no model could have.
  */
 export function weightOffload(
-  { from = "disk", resident, depth }: WeightOffloadOptions = {},
+  { from = "disk", resident, depth, experts }: WeightOffloadOptions = {},
 ): Plugin {
   if (from !== "disk" && from !== "host") {
     throw new RangeError(
@@ -77,34 +87,64 @@ export function weightOffload(
   };
   whole("resident", resident, 0);
   whole("depth", depth, 1);
+  whole("experts", experts, 1);
+  const layers = resident !== undefined || depth !== undefined;
+  if (layers && experts !== undefined) {
+    throw new RangeError(
+      `Cannot stream weights with "experts" ${experts} and ${
+        resident === undefined ? `"depth" ${depth}` : `"resident" ${resident}`
+      }: either experts come one by one or whole layers stream, leave one out`,
+    );
+  }
   return {
     name: "weight-offload",
     setup: (host) =>
-      host.provide("weights", placement({ from, resident, depth })),
+      host.provide(
+        "weights",
+        placement({ from, resident, depth }, experts, layers),
+      ),
   };
 }
 
-function placement(wanted: Wanted): WeightPlacement {
+/** `whole`: layers stream as a whole, whatever they have. */
+function placement(
+  wanted: Wanted,
+  experts: number | undefined,
+  whole: boolean,
+): WeightPlacement {
   return {
     id: `weights/${wanted.from}`,
     place: (sizes) => {
       const { layers } = sizes;
+      let asked = wanted;
+      if (sizes.experts !== undefined && !whole) {
+        const plan = placeExperts({ from: wanted.from, experts }, sizes);
+        if (plan !== undefined) return plan;
+        // All of them, and so all layers.
+        if (experts !== undefined) {
+          asked = { ...wanted, resident: layers.length };
+        }
+      } else if (experts !== undefined) {
+        throw new RangeError(
+          `Cannot keep "experts" ${experts}: the model has none`,
+        );
+      }
       if (wanted.resident !== undefined && wanted.resident > layers.length) {
         throw new RangeError(
           `Cannot keep "resident" ${wanted.resident} layers: the model has ${layers.length}`,
         );
       }
       const first = sizes.steps[0]!;
-      const chosen = choose(wanted, sizes, first.bytes);
+      const chosen = choose(asked, sizes, first.bytes);
       // A streamed layer should serve many rows, if that sends no layer away.
       const larger = chosen.streamed.length === 0 ? [] : sizes.steps.slice(1);
       const step = larger.findLast(({ bytes }) => {
-        const other = fitting(wanted, sizes, bytes);
+        const other = fitting(asked, sizes, bytes);
         return other !== undefined &&
           `${other.streamed}` === `${chosen.streamed}` &&
           other.depth === chosen.depth;
       }) ?? first;
-      return described(wanted, sizes, chosen, step);
+      return described(asked, sizes, chosen, step);
     },
   };
 }

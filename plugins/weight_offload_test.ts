@@ -194,6 +194,9 @@ Deno.test("weightOffload() refuses options that no model could have", () => {
       [{ resident: 1.5 }, /"resident" 1.5/],
       [{ depth: 0 }, /"depth" 0/],
       [{ depth: NaN }, /"depth" NaN/],
+      [{ experts: 0 }, /"experts" 0/],
+      [{ experts: 8, depth: 2 }, /"experts" 8 and "depth" 2: either/],
+      [{ experts: 8, resident: 0 }, /"experts" 8 and "resident" 0: either/],
     ] as const
   ) {
     assert.throws(() => weightOffload(options), {
@@ -201,4 +204,31 @@ Deno.test("weightOffload() refuses options that no model could have", () => {
       message,
     });
   }
+});
+
+Deno.test("weightOffload() brings experts one by one, unless whole layers are spoken of", async () => {
+  const experts = { items: 20, most: 2, bytes: 900, slotBytes: 45 };
+  const sizes = {
+    ...SIZES,
+    budget: 1000,
+    experts: { ...experts, streaming: { disk: 5, host: 5 } },
+  };
+  const one = await place({}, sizes);
+  assert.deepEqual(one.experts, { slots: 13, slotBytes: 45 });
+  const whole = await place({ depth: 2 }, sizes);
+  assert.ok(whole.experts === undefined && whole.streamed.length > 0);
+  const all = await place({}, { ...sizes, budget: 1300 });
+  assert.ok(all.experts === undefined && all.streamed.length === 0);
+  assert.deepEqual(
+    await place({ experts: 20 }, { ...sizes, budget: 1300 }),
+    all,
+  );
+  await assert.rejects(
+    () => place({ experts: 20 }, sizes),
+    /10 of 10 layers that stay/,
+  );
+  await assert.rejects(
+    () => place({ experts: 4 }, SIZES),
+    /the model has none/,
+  );
 });

@@ -12,6 +12,7 @@ import type {
   SlabLayout,
   StepBatch,
   StepResult,
+  WeightStat,
 } from "../core/backend.ts";
 import type { LedgerLine } from "../core/ledger.ts";
 import type { ModelSpec } from "../core/model.ts";
@@ -248,7 +249,8 @@ export class WasmBackend implements Backend {
       : undefined;
     if (ring !== undefined) this.#stream = new BlockStream(ring);
     const layers = spec.layers.length;
-    const streamed = this.#parts.weights.ring?.layers ?? [];
+    const { ring: slots } = this.#parts.weights;
+    const streamed = slots?.most === undefined ? slots?.layers ?? [] : [];
     const edges = edgesOf(streamed.map((l) => l.layer), layers);
     const { records, targets } = compileProgram({
       base,
@@ -416,6 +418,10 @@ export class WasmBackend implements Backend {
       ...space.entries().map(line),
       ...ringLines(weights.ring),
     ];
+  }
+
+  weightStat(): WeightStat | undefined {
+    return this.#parts.feeders?.stat();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -18,6 +18,8 @@ import {
   type MlpSpec,
   type ModelSpec,
 } from "../core/model.ts";
+import { cacheFields, waitingFields } from "./expert_cache.ts";
+import type { Ring } from "./load.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, type Records } from "./records.ts";
 import type { Forms, Space } from "./space.ts";
 
@@ -133,6 +135,8 @@ export interface ExpertOptions {
   readonly base: number;
   readonly spec: ModelSpec;
   readonly layer: LayerSpec;
+  /** Which it is. */
+  readonly index: number;
   readonly at: ExpertPlaces;
   /** Writes a product of as many rows as stand at `rows`; see program.ts. */
   readonly product: (
@@ -150,6 +154,10 @@ export interface ExpertOptions {
   readonly x: number;
   /** Where the router finds the normed rows. */
   readonly normed: Forms;
+  /** Where a matrix begins in its expert's slot; 0 where it stays. */
+  readonly within: (name: string) => number;
+  /** Where experts come and go, and the address of its words. */
+  readonly cache?: { readonly ring: Ring; readonly words: number };
 }
 
 /**
@@ -175,12 +183,19 @@ export function addExperts(
     ...[at.places, at.picks, at.counts, at.next, at.list, at.listed, at.slots],
     ...[records, at.y, hidden, to],
   ];
+  const { cache, index } = o;
+  const comes = cache === undefined
+    ? []
+    : cacheFields(cache.ring, cache.words, index);
+  const waits = cache === undefined
+    ? []
+    : waitingFields(cache.ring, cache.words, index, each.length);
   const weighed = experts.normalised ? FLAG.normalised : 0;
   out.add(KIND.route, more | weighed, ...fields(0, 0));
   out.barrier();
   // Behind it the rows' norm and GATED_EACH; then come the experts' records.
   const records = base + (out.length + 3) * RECORD_BYTES;
-  out.add(KIND.allot, more, ...fields(records, 0));
+  out.add(KIND.allot, more, ...fields(records, 0), ...comes);
   out.barrier();
   const { xq, xs, xf, xi, x16, xn } = at.first;
   out.add(
@@ -191,7 +206,7 @@ export function addExperts(
   );
   out.barrier();
   const skip = all.length * EXPERT_RECORDS * RECORD_BYTES;
-  out.add(KIND.gatedEach, 0, at.list, at.listed, records, skip);
+  out.add(KIND.gatedEach, 0, at.list, at.listed, records, skip, ...waits);
   out.barrier();
   all.forEach((mlp, e) => addExpert(o, mlp, at.counts + e * 4));
   out.add(KIND.downEach, 0, at.list, at.listed, records, 0);
@@ -218,7 +233,7 @@ function addExpert(o: ExpertOptions, mlp: MlpSpec, rows: number): void {
   ): void => {
     product(name, forms, to, stride, rows);
     // xq, xs, xf, xi, x16, out.
-    home(room, out.last.slice(3, 9));
+    home(room, [...out.last.slice(3, 9), o.within(name)]);
   };
   out.add(KIND.gated, 0);
   one(mlp.gate, first, spec.hidden, at.gate, wide);

@@ -24,12 +24,20 @@ export const COPY_BYTES = 1 << 18;
 export interface FeederStart {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
-  /** The ring's words, and what they are called. */
+  /** The ring's words, how many there are, and what they are called. */
   readonly words: number;
+  readonly wordCount: number;
   readonly names: typeof WORD;
   readonly base: number;
   readonly slotBytes: number;
   readonly depth: number;
+  /**
+   * Where slots are filled when they are asked for (expert_cache.ts): the word that
+   * requests begin at, and how many there is room for.
+   */
+  readonly queue:
+    | { readonly at: number; readonly capacity: number }
+    | undefined;
   /** From disk: the model's files, and each layer's rows. */
   readonly paths: readonly string[];
   readonly tasks: readonly (readonly LoadTask[])[];
@@ -94,9 +102,10 @@ export function feederMain(taskReader: TaskReader): void {
     files: Opened[],
     at: { layer: number },
   ): void {
-    const { names: w, base, slotBytes, depth, tasks, hosts, copyBytes } = start;
+    const { names: w, base, slotBytes, depth, tasks, hosts, copyBytes, queue } =
+      start;
     const buffer = start.memory.buffer as unknown as SharedArrayBuffer;
-    const words = new Int32Array(buffer, start.words, w.slots + depth * 2);
+    const words = new Int32Array(buffer, start.words, start.wordCount);
     const device = new Uint8Array(buffer);
     const host = hosts.map((b) => new Uint8Array(b));
     const { memory } = start;
@@ -144,10 +153,13 @@ export function feederMain(taskReader: TaskReader): void {
       const bell = Atomics.load(words, w.bell);
       lock();
       if (words[w.failed] !== 0) return unlock();
-      const fill = words[w.fill]!, k = words[w.layer]!;
-      const slot = words[w.slot]!, c = words[w.chunk]!;
+      const fill = words[w.fill]!, c = words[w.chunk]!;
+      const ahead = (fill - Atomics.load(words, w.released)) | 0;
+      const request = queue && queue.at + (fill & (queue.capacity - 1)) * 2;
+      const k = words[request ?? w.layer]!;
+      const slot = words[request === undefined ? w.slot : request + 1]!;
       const left = w.slots + slot * 2 + 1;
-      if (((fill - Atomics.load(words, w.released)) | 0) >= depth) {
+      if (ahead >= (queue ? 0 : depth)) {
         unlock();
         Atomics.wait(words, w.bell, bell, 100);
         continue;
@@ -158,8 +170,10 @@ export function feederMain(taskReader: TaskReader): void {
       if (c + 1 === chunks) {
         words[w.chunk] = 0;
         words[w.fill] = (fill + 1) | 0;
-        words[w.layer] = (k + 1) % layers;
-        words[w.slot] = (slot + 1) % depth;
+        if (queue === undefined) {
+          words[w.layer] = (k + 1) % layers;
+          words[w.slot] = (slot + 1) % depth;
+        }
       }
       unlock();
       at.layer = k;
@@ -169,7 +183,7 @@ export function feederMain(taskReader: TaskReader): void {
       for (const i of used) check(files[i]!);
       lock();
       if (words[w.failed] === 0) {
-        Atomics.store(words, w.slots + slot * 2, (fill + 1) | 0);
+        Atomics.store(words, w.slots + slot * 2, queue ? 1 : (fill + 1) | 0);
       }
       unlock();
       ring();

@@ -5,7 +5,9 @@
  */
 import { COPY_BYTES, feederMain, type FeederStart } from "./feeder.ts";
 import type { Ring } from "./load.ts";
-import { SLOT_WORDS, WORD } from "./ring.ts";
+import type { WeightStat } from "../core/backend.ts";
+import { cacheStat, clearCache, wordsOf } from "./expert_cache.ts";
+import { ringWordBytes, WORD } from "./ring.ts";
 import { type ReaderSpace, taskReader } from "./task_reader.ts";
 
 /** Feeders of a ring: one reads while the other packs. */
@@ -42,9 +44,10 @@ export class Feeders {
 
   private constructor(options: FeedersOptions) {
     this.#options = options;
-    const { memory, words, ring: { depth } } = options;
-    const length = WORD.slots + depth * SLOT_WORDS / 4;
+    const { memory, words, ring } = options;
+    const length = ringWordBytes(ring) / 4;
     this.#words = new Int32Array(memory.buffer, words, length).fill(0);
+    if (ring.most !== undefined) clearCache(this.#words, ring);
     this.#failed = new Promise((resolve) => this.#onFailure = resolve);
   }
 
@@ -73,6 +76,12 @@ export class Feeders {
       URL.revokeObjectURL(url);
     }
     return self;
+  }
+
+  /** How often experts were there, and what was read; undefined where none come and go. */
+  stat(): WeightStat | undefined {
+    const { ring } = this.#options;
+    return ring.most === undefined ? undefined : cacheStat(this.#words, ring);
   }
 
   /** Whether no layer comes in any more. */
@@ -140,6 +149,8 @@ export class Feeders {
       base: ring.base,
       slotBytes: ring.slotBytes,
       depth: ring.depth,
+      wordCount: this.#words.length,
+      queue: ring.most === undefined ? undefined : queueOf(ring),
       paths: disk ? paths : [],
       tasks: disk ? ring.layers.map((l) => l.tasks) : [],
       hosts: ring.hosts,
@@ -152,12 +163,15 @@ export class Feeders {
   #hear(said: { type: string; message?: string; layer?: number }): void {
     if (said.type === "ready") return this.#onReady?.();
     if (said.type === "failed") {
-      const layer = this.#options.ring.layers[said.layer ?? -1]?.layer;
+      const item = this.#options.ring.layers[said.layer ?? -1];
+      const whose = item?.expert === undefined
+        ? `the weights of layer ${item?.layer}`
+        : `expert ${item.expert} of layer ${item.layer}`;
       this.#fail(
         new Error(
-          layer === undefined
+          item === undefined
             ? `Cannot stream weights: ${said.message}`
-            : `Cannot stream the weights of layer ${layer}: ${said.message}; load the model again`,
+            : `Cannot stream ${whose}: ${said.message}; load the model again`,
         ),
       );
     }
@@ -170,4 +184,11 @@ export class Feeders {
     this.halt();
     this.#onFailure?.(why);
   }
+}
+
+function queueOf(
+  ring: Ring,
+): { readonly at: number; readonly capacity: number } {
+  const { queue, capacity } = wordsOf(ring);
+  return { at: queue, capacity };
 }

@@ -14,6 +14,7 @@ import {
   panelBytes,
   roundingOf,
 } from "./kernels.ts";
+import { expertItems, mostExperts } from "./expert_cache.ts";
 import type { LoadTask } from "./task_reader.ts";
 import { type Weight, weightList } from "./weight_list.ts";
 
@@ -22,8 +23,10 @@ export interface Matrix {
   readonly tensor: TensorInfo;
   readonly layout: LaneLayout;
   readonly panels: number;
-  /** Its address. */
+  /** Its address; of an expert that comes and goes, that of the first slot. */
   readonly w: number;
+  /** Where it begins in its expert's slot. */
+  readonly within?: number;
 }
 
 /** All weights: matrices in lane layouts, vectors as plain f32. */
@@ -51,13 +54,19 @@ export interface Ring {
   readonly slotBytes: number;
   readonly depth: number;
   readonly layers: readonly RingLayer[];
+  /**
+   * There where it is experts that come and go, each when it is asked for: `layers` are
+   * experts then, and this is how many a layer may have.
+   */
+  readonly most?: number;
   /** From "host": the layers' bytes, ready to be copied. */
   readonly hosts: readonly SharedArrayBuffer[];
 }
 
-/** A layer that is streamed. */
+/** A layer that is streamed, or an expert of it. */
 export interface RingLayer {
   readonly layer: number;
+  readonly expert?: number;
   readonly bytes: number;
   /** Its rows in the file; addresses count from the start of a slot. */
   readonly tasks: readonly LoadTask[];
@@ -98,28 +107,34 @@ export function placeWeights(
   exact: boolean,
   plan?: WeightPlan,
 ): Weights {
-  const { from = "disk", streamed = [], depth = 0, slotBytes = 0 } = plan ?? {};
+  const { from = "disk", streamed = [] } = plan ?? {};
+  const depth = plan?.experts?.slots ?? plan?.depth ?? 0;
+  const slotBytes = plan?.experts?.slotBytes ?? plan?.slotBytes ?? 0;
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, number>();
   const tasks: LoadTask[] = [];
   const list = weightList(spec, exact);
   let bytes = 0;
-  const slots = streamed.length === 0
+  const items = plan?.experts === undefined ? [] : expertItems(spec);
+  const itemOf = new Map(items.flatMap((e, i) => e.names.map((n) => [n, i])));
+  const slots = depth === 0
     ? 0
     : take(memory, slotBytes * depth, `${depth} slots of weights`).offset;
-  const layers = streamed.map((layer) => ({
-    layer,
-    bytes: 0,
-    tasks: [] as LoadTask[],
-  }));
+  const layers = [
+    ...items.map(({ layer, expert }) => ({ layer, expert })),
+    ...streamed.map((layer) => ({ layer })),
+  ].map((of) => ({ ...of, bytes: 0, tasks: [] as LoadTask[] }));
   // Where in the ring layer k starts in the first pass.
   const slot = (k: number): number => slots + k % depth * slotBytes;
   for (const weight of list) {
     const { name, tensor, layout, panels, vector } = weight;
-    const k = weight.layer === undefined ? -1 : streamed.indexOf(weight.layer);
+    const k = weight.layer === undefined
+      ? -1
+      : itemOf.get(name) ?? streamed.indexOf(weight.layer);
     if (k >= 0) {
-      const at = layers[k]!;
-      matrices.set(name, { tensor, layout, panels, w: slot(k) + at.bytes });
+      const at = layers[k]!, within = at.bytes;
+      const w = items.length > 0 ? slots : slot(k) + within;
+      matrices.set(name, { tensor, layout, panels, w, within });
       const chunk = from === "disk" ? STREAM_CHUNK : CHUNK;
       at.tasks.push(...tasksOf(weight, at.bytes, chunk));
       at.bytes += weight.bytes;
@@ -146,9 +161,10 @@ export function placeWeights(
     tasks,
     bytes,
     decoding: decodingOf(list),
-    ring: streamed.length === 0
-      ? undefined
-      : { from, base: slots, slotBytes, depth, layers, hosts },
+    ring: layers.length === 0 ? undefined : {
+      ...{ from, base: slots, slotBytes, depth, layers, hosts },
+      ...items.length > 0 && { most: mostExperts(spec) },
+    },
   };
 }
 

@@ -92,7 +92,7 @@ export interface ProgramOptions {
   readonly most: number;
   /** Address of a Stream for each layer that may read so; 0: it does not. */
   readonly streams?: readonly number[] | undefined;
-  /** Address of the ring's words, where layers are streamed. */
+  /** Address of the ring's words, where layers or experts are streamed. */
   readonly ringWords: number;
   /** Layers before which rows may be kept or given. Default: none. */
   readonly boundaries?: readonly number[] | undefined;
@@ -216,20 +216,31 @@ export function compileProgram(options: ProgramOptions): Program {
     out.barrier();
     pending = 0;
   };
+  const atOnce = (
+    post: string | undefined,
+    { residualScale = 1 }: LayerSpec,
+  ): boolean => post === undefined && residualScale === 1;
+  /** What stands in y is left to the next norm. */
+  const later = (
+    post: string | undefined,
+    { residualScale = 1 }: LayerSpec,
+  ): void => {
+    pending = at.y;
+    after = vector(post);
+    scale = residualScale;
+  };
   /** A product added to x: at once, or by the next norm where it is normed or scaled. */
   const addTo = (
     name: string,
     forms: Forms,
     post: string | undefined,
-    { residualScale = 1 }: LayerSpec,
+    layer: LayerSpec,
   ): void => {
-    if (post === undefined && residualScale === 1) {
+    if (atOnce(post, layer)) {
       product(name, forms, at.x, hidden, at.rows, FLAG.add);
     } else {
       product(name, forms, at.y, hidden, at.rows);
-      pending = at.y;
-      after = vector(post);
-      scale = residualScale;
+      later(post, layer);
     }
     out.barrier();
   };
@@ -280,7 +291,10 @@ export function compileProgram(options: ProgramOptions): Program {
     const combine = experts && addExperts({
       ...{ out, base: options.base, spec, layer, at: at.experts!, product },
       ...{ wants, norm: vector(t.ffnNorm), rows: at.rows, x: at.x },
-      normed: at.first,
+      ...{ index, normed: at.first },
+      within: (name) => matrix(name).within ?? 0,
+      ...weights.ring?.most !== undefined &&
+        { cache: { ring: weights.ring, words: options.ringWords } },
     });
     if (mlp !== undefined) {
       const width = extent.ffn * 4;
@@ -299,14 +313,10 @@ export function compileProgram(options: ProgramOptions): Program {
       addTo(mlp.down, at.second, t.postFfnNorm, layer);
     }
     if (combine !== undefined) {
-      const { residualScale = 1 } = layer;
-      if (t.postFfnNorm === undefined && residualScale === 1) {
-        combine(at.x, true);
-      } else {
+      if (atOnce(t.postFfnNorm, layer)) combine(at.x, true);
+      else {
         combine(at.y, mlp !== undefined);
-        pending = at.y;
-        after = vector(t.postFfnNorm);
-        scale = residualScale;
+        later(t.postFfnNorm, layer);
       }
     }
     if (boundaries.includes(index + 1) || edges.includes(index + 1)) settle();
@@ -351,7 +361,9 @@ function awaited(
   layer: number,
 ): () => boolean {
   const k = ring?.layers.findIndex((l) => l.layer === layer) ?? -1;
-  if (ring === undefined || k < 0) return () => false;
+  if (ring === undefined || ring.most !== undefined || k < 0) {
+    return () => false;
+  }
   const first = out.add(KIND.wait, 0, ...waitFields(ring, ringWords, k));
   return () => {
     out.add(KIND.leap, 0, layerWord(places.parts, layer, "hold"));

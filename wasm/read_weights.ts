@@ -91,7 +91,7 @@ export function takeFeeding(
   if (ring === undefined) return undefined;
   const take = (bytes: number): number =>
     space.take("workspace", "weight streaming", bytes);
-  const words = take(ringWordBytes(ring.depth));
+  const words = take(ringWordBytes(ring));
   const staging = stagingOf(ring);
   const spaces = Array.from({ length: FEEDERS }, (): ReaderSpace => {
     const at = take(RECORD + staging + decodingBytes(weights));

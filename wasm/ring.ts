@@ -17,6 +17,7 @@
  * @module
  */
 import type { LedgerLine } from "../core/ledger.ts";
+import { wordsOf } from "./expert_cache.ts";
 import { lines } from "./kernels.ts";
 import type { Ring } from "./load.ts";
 
@@ -36,9 +37,11 @@ export const WORD = {
 /** Bytes of a slot's words. */
 export const SLOT_WORDS = 8;
 
-/** Bytes that the words take. */
-export function ringWordBytes(depth: number): number {
-  return WORD.slots * 4 + depth * SLOT_WORDS;
+/** Bytes that the words take, those of a cache of experts included. */
+export function ringWordBytes(ring: Ring): number {
+  return ring.most === undefined
+    ? WORD.slots * 4 + ring.depth * SLOT_WORDS
+    : wordsOf(ring).length * 4;
 }
 
 /** What a layer's Wait is written with; `words` is the address of word 0. */
@@ -81,8 +84,9 @@ export function ringLines(ring: Ring | undefined): readonly LedgerLine[] {
   });
   const slots = lines(ring.slotBytes * ring.depth);
   const host = ring.hosts.reduce((sum, b) => sum + b.byteLength, 0);
+  const what = ring.most === undefined ? "streamed layers" : "experts";
   return [
-    line("device", `${ring.depth} slots of streamed layers`, slots),
-    ...host === 0 ? [] : [line("host", "streamed layers", host)],
+    line("device", `${ring.depth} slots of ${what}`, slots),
+    ...host === 0 ? [] : [line("host", what, host)],
   ];
 }

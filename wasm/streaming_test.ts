@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Ledger } from "../core/ledger.ts";
 import { dice } from "../core/testing/cache_driver.ts";
 import { withRandomFile } from "./testing/random_file.ts";
+import { soon, untilFailure } from "./testing/soon.ts";
 import { logitsOf, MODEL, streaming, streams } from "./testing/streaming.ts";
 
 const LAYERS = MODEL.spec.layers.length;
@@ -76,34 +77,6 @@ Deno.test("WasmBackend.lines() tell slots, what stays and what is on the host", 
     }
   });
 });
-
-/** Rejects where something takes longer than anything here should. */
-async function soon<T>(what: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it hangs")), 20_000);
-  });
-  try {
-    return await Promise.race([what, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Runs steps until one fails. */
-async function untilFailure(
-  step: () => Promise<unknown>,
-): Promise<Error> {
-  for (let i = 0; i < 200; i++) {
-    try {
-      await step();
-    } catch (error) {
-      return error as Error;
-    }
-    await new Promise((r) => setTimeout(r, 1));
-  }
-  throw new Error("no step failed");
-}
 
 Deno.test("a file that is cut, grows or is written to ends steps with its name, and no byte of it is used", async (t) => {
   const faults: readonly (readonly [string, (path: string) => void, RegExp])[] =

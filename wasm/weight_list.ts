@@ -10,6 +10,7 @@ import {
   type TensorInfo,
   tensorsOf,
 } from "../core/model.ts";
+import { expertItems, mostExperts } from "./expert_cache.ts";
 import {
   type LaneLayout,
   layoutOf,
@@ -68,17 +69,33 @@ export function weightList(spec: ModelSpec, exact: boolean): readonly Weight[] {
   return [...list.values()];
 }
 
-/** Bytes of each layer's matrices, of what stays, and of the output matrix. */
+/**
+ * Bytes of each layer's matrices, of what stays, and of the output matrix; and what
+ * experts are of the former.
+ */
 export function weightBytes(
   spec: ModelSpec,
   exact: boolean,
-): { layers: number[]; fixed: number; output: number } {
+): {
+  layers: number[];
+  fixed: number;
+  output: number;
+  experts?: { items: number; most: number; bytes: number; slotBytes: number };
+} {
   const layers = spec.layers.map(() => 0);
+  const items = expertItems(spec), each = items.map(() => 0);
+  const itemOf = new Map(items.flatMap((e, i) => e.names.map((n) => [n, i])));
   let fixed = 0, output = 0;
   for (const { name, layer, bytes } of weightList(spec, exact)) {
+    const item = itemOf.get(name);
+    if (item !== undefined) each[item]! += bytes;
     if (layer === undefined) fixed += bytes;
     else layers[layer]! += bytes;
     if (name === spec.output) output = bytes;
   }
-  return { layers, fixed, output };
+  if (items.length === 0) return { layers, fixed, output };
+  const bytes = each.reduce((sum, b) => sum + b, 0);
+  const slotBytes = each.reduce((most, b) => Math.max(most, b), 0);
+  const experts = { items: items.length, most: mostExperts(spec), bytes };
+  return { layers, fixed, output, experts: { ...experts, slotBytes } };
 }

@@ -37,11 +37,14 @@ export function weightSizes(
   rows: readonly number[],
 ): Omit<WeightSizes, "leastKv" | "contextKv"> {
   const { spec, exact } = options;
+  const { experts, ...bytes } = weightBytes(spec, exact);
+  const streaming = (experts: boolean) => streamingBytes(spec, exact, experts);
   return {
     budget: wasmLimits(options).bytes,
-    ...weightBytes(spec, exact),
+    ...bytes,
     steps: rows.map((rows) => ({ rows, bytes: stepBytes(options, rows) })),
-    streaming: streamingBytes(spec, exact),
+    streaming: streaming(false),
+    ...experts && { experts: { ...experts, streaming: streaming(true) } },
   };
 }
 
@@ -72,15 +75,22 @@ function stepBytes(options: SizeOptions, rows: number): number {
   return space.entries().reduce((sum, e) => sum + e.bytes, 0);
 }
 
-/** As if all layers were streamed. */
+/** As if all layers were streamed, or all experts. */
 function streamingBytes(
   spec: ModelSpec,
   exact: boolean,
+  one: boolean,
 ): WeightSizes["streaming"] {
-  const streamed = spec.layers.map((_, i) => i), depth = streamed.length;
-  const slotBytes = Math.max(64, ...weightBytes(spec, exact).layers);
-  const plan = { from: "disk", streamed, depth, slotBytes, rows: 1 } as const;
-  const weights = placeWeights(spec, books(), exact, { ...plan, notes: [] });
+  const all = spec.layers.map((_, i) => i);
+  const { layers, experts } = weightBytes(spec, exact);
+  const slots = { slots: experts?.items ?? 0, slotBytes: 64 };
+  const weights = placeWeights(spec, books(), exact, {
+    ...{ from: "disk", rows: 1, notes: [] },
+    streamed: one ? [] : all,
+    depth: one ? 0 : all.length,
+    slotBytes: Math.max(64, ...layers),
+    ...one && { experts: slots },
+  });
   const bytes = (from: "disk" | "host"): number => {
     const space = new Space(books()), ring = weights.ring;
     if (ring === undefined) return 0;

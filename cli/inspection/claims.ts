@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 
 /** Null: not said, or not in a way that is understood. */
 export interface Claims {
@@ -25,7 +25,7 @@ export interface Claims {
 }
 
 /** Reads them. */
-export function claimsOf({ metadata, vocabulary, tensors }: GgufFile): Claims {
+export function claimsOf({ metadata, vocabulary, tensors }: ModelFile): Claims {
   const text = (key: string): string | null => {
     const value = metadata[key];
     return typeof value === "string" ? value : null;

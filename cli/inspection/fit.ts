@@ -14,7 +14,7 @@ import {
   weightOffload,
 } from "../../mod.ts";
 import { contextOf } from "../../engine/context.ts";
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import { planOnly, sizesOnly } from "../plan_only.ts";
 import { formatBytes } from "../statistics.ts";
 
@@ -46,7 +46,7 @@ const REACH = 2 ** 32;
 
 /** `machine`: bytes that are free on it, undefined where it may not be asked. */
 export async function fitOf(
-  file: GgufFile,
+  file: ModelFile,
   spec: ModelSpec,
   options: LoadOptions,
   machine: number | undefined,
@@ -120,7 +120,7 @@ function limitWords(limit: number, wanted: number, said: boolean): string {
 
 /** The longest context for which there is room, 1 or more. */
 async function longestOf(
-  file: GgufFile,
+  file: ModelFile,
   spec: ModelSpec,
   options: LoadOptions,
   limit: number,
@@ -143,7 +143,7 @@ async function longestOf(
 
 /** Whether there is a plan within `limit` whose layers are streamed. */
 async function streamsFrom(
-  file: GgufFile,
+  file: ModelFile,
   spec: ModelSpec,
   options: LoadOptions,
   limit: number,

@@ -9,7 +9,7 @@ import { PlanError } from "../../core/plugin.ts";
 import { modelSpec } from "../../models/arch/mod.ts";
 import { catalog } from "../../models/catalog.ts";
 import { TENSOR_TYPES } from "../../models/tensor_types.ts";
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import { quantisedSpec } from "../../models/quantise_at_load.ts";
 import { createTokenizer } from "../../models/tokenizer.ts";
 import type { LoadOptions } from "../../mod.ts";
@@ -89,7 +89,7 @@ export interface InspectOptions {
  */
 export async function inspectFile(
   model: string,
-  file: GgufFile,
+  file: ModelFile,
   { load = {}, machine }: InspectOptions = {},
 ): Promise<Inspection> {
   const claims = claimsOf(file);
@@ -144,7 +144,7 @@ export async function inspectFile(
 
 /** The model, or why it is none that can be run. */
 function specOf(
-  file: GgufFile,
+  file: ModelFile,
   { quantize }: LoadOptions,
 ): ModelSpec | ModelError {
   const { unread = [], path } = file;
@@ -177,7 +177,7 @@ async function planned<T>(make: () => Promise<T>): Promise<T | Error> {
 }
 
 /** What the metadata says where nothing checks it. */
-function asClaimed(file: GgufFile, claims: Claims, why: ModelError) {
+function asClaimed(file: ModelFile, claims: Claims, why: ModelError) {
   const { experts } = claims;
   const { parameters, active } = parametersOf(file, experts);
   const { heads, kvHeads, headDim, layers } = claims;

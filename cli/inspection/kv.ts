@@ -13,7 +13,7 @@ import {
   pagedAttention,
   prefixCache,
 } from "../../mod.ts";
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import { planOnly } from "../plan_only.ts";
 
 /** K and V in formats of their own. */
@@ -48,7 +48,7 @@ export function tokenBytes(plan: CachePlan, beyond = false): number {
 
 /** Every pair, on the backend and in the precision that `options` ask for. */
 export async function kvOf(
-  file: GgufFile,
+  file: ModelFile,
   spec: ModelSpec,
   options: LoadOptions,
 ): Promise<KvShare[]> {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { TensorInfo } from "../../core/model.ts";
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import { KERNELS, layoutOf } from "../../wasm/kernels.ts";
 
 /** Tensors of one weight format. */
@@ -27,7 +27,7 @@ export interface TypeShare {
 
 /** Every format of a file, largest share first. `model`: its tensors as they are used. */
 export function typesOf(
-  file: GgufFile,
+  file: ModelFile,
   exact: boolean,
   model: ReadonlyMap<string, TensorInfo> = file.tensors,
 ): TypeShare[] {
@@ -88,7 +88,7 @@ function shortly(bits: number): number {
 
 /** Parameters of all tensors, and of those that compute one token. */
 export function parametersOf(
-  file: GgufFile,
+  file: ModelFile,
   experts: { readonly count: number; readonly used: number } | null,
 ): { parameters: number; active: number } {
   let parameters = 0, active = 0;

@@ -5,14 +5,15 @@
  */
 import type { ModelSpec } from "../../core/model.ts";
 import { modelSpec } from "../../models/arch/mod.ts";
-import { type GgufFile, openGguf } from "../../models/gguf.ts";
+import { openGguf } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import { readTensor } from "../../models/weights.ts";
 import { openTiny, type TinyFixture } from "./tiny_fixtures.ts";
 
 /** A tiny model with its expected outputs. */
 export interface TinyModel {
   readonly fixture: TinyFixture;
-  readonly file: GgufFile;
+  readonly file: ModelFile;
   readonly spec: ModelSpec;
   /** Values of a tensor, row by row. */
   readonly read: (name: string) => Promise<Float32Array>;

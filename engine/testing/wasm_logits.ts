@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ModelSpec } from "../../core/model.ts";
 import { driveSequence } from "../../core/testing/drive.ts";
 import { createWasm, type WasmOptions } from "../../wasm/backend.ts";
 import type { TinyLevel, TinyLogits } from "./tiny_fixtures.ts";
@@ -23,7 +24,7 @@ const LENGTH = 176;
 
 /** A backend that runs one sequence at a time; close it after use. */
 export async function wasmLogits(
-  { spec, file }: TinyModel,
+  { spec, file }: Pick<TinyModel, "spec" | "file">,
   cut: WasmCut,
 ): Promise<AsyncDisposable & { readonly logits: TinyLogits }> {
   const { blockTokens, chunk, decode = 0, ...settings } = cut;
@@ -51,5 +52,10 @@ export function fastLevel({ spec }: TinyModel): TinyLevel {
   const floats = ["F32", "F16", "BF16"];
   const types = [...spec.tensors.values()].map((t) => t.type);
   if (types.every((type) => floats.includes(type))) return "half_kv";
-  return spec.layers.some((l) => l.experts) ? "int8_experts" : "int8";
+  return hasExperts(spec) ? "int8_experts" : "int8";
+}
+
+/** Whether rows take experts, so that a little may change a lot. */
+export function hasExperts({ layers }: ModelSpec): boolean {
+  return layers.some((layer) => layer.experts !== undefined);
 }

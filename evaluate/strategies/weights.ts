@@ -11,7 +11,7 @@
  * @module
  */
 import { modelSpec } from "../../models/arch/mod.ts";
-import { openGguf } from "../../models/gguf.ts";
+import { openModel } from "../../models/open_model.ts";
 import { pull } from "../../models/pull.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import type { WeightSource } from "../../core/weight_plan.ts";
@@ -78,7 +78,7 @@ export async function weightsReport(
   tell: (line: string) => void,
 ): Promise<Report> {
   const path = await pull(options.model);
-  const file = await openGguf(path), spec = modelSpec(file);
+  const file = await openModel(path), spec = modelSpec(file);
   const paths = file.files.map((f) => f.path);
   using reader = new RawReader();
   await using forgetter = await Forgetter.open(paths);

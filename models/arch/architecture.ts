@@ -42,9 +42,13 @@ export interface Architecture {
   readonly windows?: WindowPattern | undefined;
   /**
    * How rows weigh their experts, where a file may have some ("expert_count"):
-   * whether the weights of those taken are made to sum to 1.
+   * whether the weights of those taken are made to sum to 1, and whether there is one
+   * more that all rows take, by a gate of its own.
    */
-  readonly experts?: { readonly normalised: boolean };
+  readonly experts?: {
+    readonly normalised: boolean;
+    readonly shared?: boolean;
+  };
   /** A layer count whose models scale scores by hidden / heads, not by head size. */
   readonly scaleByHiddenAt?: number;
   /** Keys, without the prefix, that change the arithmetic in a way not modelled. */

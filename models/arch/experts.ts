@@ -4,6 +4,7 @@
  * ```text
  *  blk.N.ffn_gate_exps.weight    [inputs, outputs, experts]    all of them in one tensor
  *  blk.N.ffn_gate.E.weight       [inputs, outputs]             one each, as older files do
+ *  blk.N.ffn_gate_shexp.weight   [inputs, outputs]             of one that all rows take
  * ```
  *
  * @module
@@ -31,8 +32,9 @@ const SOFTMAX = 1;
 export interface ExpertCounts {
   readonly count: number;
   readonly used: number;
-  /** Width of one. */
+  /** Width of one, and of the shared one. */
   readonly ffn: number;
+  readonly shared: number;
 }
 
 /**
@@ -74,13 +76,16 @@ export function expertCounts(
         `${SOFTMAX}, a softmax`,
     );
   }
-  return { count, used, ffn: widthOf(meta) };
-}
-
-/** The width of an expert: its own key, or that of MLPs. */
-function widthOf(meta: Metadata): number {
-  const own = "expert_feed_forward_length";
-  return meta.isSet(own) ? meta.count(own) : meta.count("feed_forward_length");
+  const width = (own: string): number =>
+    meta.isSet(own) ? meta.count(own) : meta.count("feed_forward_length");
+  return {
+    count,
+    used,
+    ffn: width("expert_feed_forward_length"),
+    shared: arch.experts.shared
+      ? width("expert_shared_feed_forward_length")
+      : 0,
+  };
 }
 
 /** Finds the tensors of a layer's experts. */
@@ -89,7 +94,7 @@ export function expertsOf(
   tensors: TensorChecker,
   layer: number,
   hidden: number,
-  { count, used, ffn }: ExpertCounts,
+  { count, used, ffn, shared }: ExpertCounts,
 ): ExpertsSpec {
   const name = (part: string) => `blk.${layer}.${part}.weight`;
   const all = (part: string, inputs: number, outputs: number): string[] => {
@@ -121,5 +126,27 @@ export function expertsOf(
       up: ups[i]!,
       down: downs[i]!,
     })),
+    ...(shared > 0 && {
+      shared: {
+        mlp: sharedOf(tensors, name, hidden, shared),
+        gate: tensors.vector(name("ffn_gate_inp_shexp"), hidden, "hidden"),
+      },
+    }),
+  };
+}
+
+function sharedOf(
+  tensors: TensorChecker,
+  name: (part: string) => string,
+  hidden: number,
+  ffn: number,
+): MlpSpec {
+  const matrix = (part: string, inputs: number, outputs: number) =>
+    tensors.matrix(name(part), inputs, outputs, "the shared expert's");
+  return {
+    ffn,
+    gate: matrix("ffn_gate_shexp", hidden, ffn),
+    up: matrix("ffn_up_shexp", hidden, ffn),
+    down: matrix("ffn_down_shexp", ffn, hidden),
   };
 }

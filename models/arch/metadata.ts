@@ -4,19 +4,24 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import type { GgufFile } from "../gguf.ts";
 import { quote, show } from "../gguf/quote.ts";
+import type { ModelFile, RopeWords } from "../model_file.ts";
 
 export { show } from "../gguf/quote.ts";
 
 /** Reads keys `PREFIX.key`; every error names the file and the whole key. */
 export class Metadata {
-  readonly #file: GgufFile;
+  readonly #file: ModelFile;
   readonly #prefix: string;
 
-  constructor(file: GgufFile, prefix: string) {
+  constructor(file: ModelFile, prefix: string) {
     this.#file = file;
     this.#prefix = prefix;
+  }
+
+  /** What the file says of rotation beside its keys. */
+  get rope(): RopeWords | undefined {
+    return this.#file.rope;
   }
 
   /** The whole key. */

@@ -5,7 +5,7 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { LayerSpec, MlpSpec, ModelSpec } from "../../core/model.ts";
-import type { GgufFile } from "../gguf.ts";
+import type { ModelFile } from "../model_file.ts";
 import type { Architecture } from "./architecture.ts";
 import { expertCounts, expertsOf } from "./experts.ts";
 import { gemma, gemma2 } from "./gemma2.ts";
@@ -14,7 +14,7 @@ import { llama } from "./llama.ts";
 import { isArray, Metadata, show } from "./metadata.ts";
 import { phi3 } from "./phi3.ts";
 import * as plain from "./plain.ts";
-import { qwen2, qwen3 } from "./qwen.ts";
+import { qwen2, qwen2moe, qwen3, qwen3moe } from "./qwen.ts";
 import { ropeOf } from "./rope.ts";
 import { TensorChecker } from "./shapes.ts";
 
@@ -22,7 +22,18 @@ export type { Architecture, WindowPattern } from "./architecture.ts";
 
 /** Architectures that can be run, by the name files use. */
 export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
-  [llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, ...Object.values(plain)]
+  [
+    llama,
+    qwen2,
+    qwen2moe,
+    qwen3,
+    qwen3moe,
+    gemma,
+    gemma2,
+    gemma3,
+    phi3,
+    ...Object.values(plain),
+  ]
     .map((architecture) => [architecture.name, architecture]),
 );
 
@@ -38,7 +49,7 @@ const MAX_LAYERS = 1024;
  * @throws {ModelError} for an unknown architecture, a missing or impossible
  * key, a missing or wrongly shaped tensor, or a feature that is not supported.
  */
-export function modelSpec(file: GgufFile, context?: number): ModelSpec {
+export function modelSpec(file: ModelFile, context?: number): ModelSpec {
   const arch = architectureOf(file);
   const meta = new Metadata(file, arch.name);
   const tensors = new TensorChecker(file);
@@ -70,10 +81,8 @@ export function modelSpec(file: GgufFile, context?: number): ModelSpec {
   const output = tensors.has(ownOutput)
     ? tensors.matrix(ownOutput, hidden, vocab, "hidden × vocabulary")
     : embedding;
-  const { factors } = layers[0]!.rope;
-  const chosen = typeof factors === "string" && factors.startsWith("rope_fac");
   const spec: ModelSpec = {
-    id: chosen ? `${file.fingerprint}:${factors}` : file.fingerprint,
+    id: idOf(file, layers),
     architecture: arch.name,
     vocab,
     hidden,
@@ -93,7 +102,23 @@ export function modelSpec(file: GgufFile, context?: number): ModelSpec {
   return spec;
 }
 
-function architectureOf(file: GgufFile): Architecture {
+/** Of a model whose context chooses among factors, its K and V depend on that too. */
+function idOf(
+  { fingerprint, rope }: ModelFile,
+  layers: readonly LayerSpec[],
+): string {
+  const { factors } = layers[0]!.rope;
+  if (typeof factors === "string") {
+    return factors.startsWith("rope_fac")
+      ? `${fingerprint}:${factors}`
+      : fingerprint;
+  }
+  const long = rope?.long?.factors;
+  if (long === undefined) return fingerprint;
+  return `${fingerprint}:${factors === long ? "long" : "short"}`;
+}
+
+function architectureOf(file: ModelFile): Architecture {
   const known = [...ARCHITECTURES.keys()].join(", ");
   const name = file.metadata["general.architecture"];
   if (name === undefined) {
@@ -115,7 +140,7 @@ function architectureOf(file: GgufFile): Architecture {
 
 /** Rows of the embedding; the tokenizer, where there is one, must agree. */
 function vocabSize(
-  file: GgufFile,
+  file: ModelFile,
   meta: Metadata,
   tensors: TensorChecker,
   hidden: number,

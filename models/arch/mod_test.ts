@@ -244,7 +244,7 @@ interface Expected {
 }
 
 fixtureTest(
-  "modelSpec() agrees with the shapes of the tiny models, or says why not",
+  "modelSpec() agrees with the shapes of the tiny models",
   "tiny/dev/index.json",
   async (index) => {
     const { models } = await readJson<Expected>(index);

@@ -48,3 +48,10 @@ export const glm4: Architecture = plain("glm4", "neighbours", {
   postNorm: true,
   partialRope: true,
 });
+/** Granite 3 with experts. */
+export const granitemoe: Architecture = {
+  ...granite,
+  name: "granitemoe",
+  experts: { normalised: true },
+  refuses: ["expert_shared_count", "nextn_predict_layers"],
+};

@@ -1,5 +1,5 @@
 /**
- * Qwen 2, 2.5 and 3, their dense models.
+ * Qwen 2, 2.5 and 3, dense and with experts.
  *
  * @module
  */
@@ -13,6 +13,7 @@ export const qwen2: Architecture = {
   ropeStyle: "halves",
   activation: "silu",
   biases: true,
+  windows: {},
   refuses,
 };
 
@@ -22,5 +23,24 @@ export const qwen3: Architecture = {
   ropeStyle: "halves",
   activation: "silu",
   qkNorm: true,
+  windows: {},
   refuses,
+};
+
+const expertsRefuse = ["nextn_predict_layers"];
+
+/** Experts whose weights need not sum to 1, and one that all rows take. */
+export const qwen2moe: Architecture = {
+  ...qwen2,
+  name: "qwen2moe",
+  experts: { normalised: false, shared: true },
+  refuses: expertsRefuse,
+};
+
+/** Many narrow experts. */
+export const qwen3moe: Architecture = {
+  ...qwen3,
+  name: "qwen3moe",
+  experts: { normalised: true },
+  refuses: expertsRefuse,
 };

@@ -22,6 +22,26 @@ export function ropeOf(
   arch: Architecture,
   meta: Metadata,
   tensors: TensorChecker,
+  context: RopeContext,
+): RopeSpec {
+  const said = ropeByKeys(arch, meta, tensors, context);
+  if (meta.rope === undefined) return said;
+  const { style, factors, long, magnitude } = meta.rope;
+  const values = long !== undefined && context.context > long.beyond
+    ? long.factors
+    : factors;
+  return {
+    ...said,
+    style,
+    ...(values === undefined ? {} : { factors: values }),
+    ...(magnitude === undefined ? {} : { magnitude }),
+  };
+}
+
+function ropeByKeys(
+  arch: Architecture,
+  meta: Metadata,
+  tensors: TensorChecker,
   { headDim, context }: RopeContext,
 ): RopeSpec {
   const type = meta.get("rope.scaling.type") ?? "linear";

@@ -5,8 +5,8 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
-import type { GgufFile } from "../gguf.ts";
 import { quote } from "../gguf/walk.ts";
+import type { ModelFile } from "../model_file.ts";
 import { matrixOf, rowsOf } from "./views.ts";
 
 /** Tensors present in some files that carry nothing a run needs. */
@@ -15,11 +15,11 @@ const IGNORED =
 
 /** Looks tensors up, checks them, and remembers which were asked for. */
 export class TensorChecker {
-  readonly #file: GgufFile;
+  readonly #file: ModelFile;
   readonly #used = new Set<string>();
   readonly #views = new Map<string, TensorInfo>();
 
-  constructor(file: GgufFile) {
+  constructor(file: ModelFile) {
     this.#file = file;
   }
 

@@ -11,14 +11,11 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
+import type { UnreadTensor } from "../model_file.ts";
+import { sampleData, sampleTensor } from "../evidence.ts";
 import { decodeArray } from "./arrays.ts";
 import { HeaderSource, type OpenFile } from "./source.ts";
-import {
-  isUnread,
-  placeTensors,
-  type UnreadTensor,
-  unreadTensors,
-} from "./tensors.ts";
+import { isUnread, placeTensors, unreadTensors } from "./tensors.ts";
 import { type HeaderMap, walkHeader } from "./walk.ts";
 
 /** What one file holds. */
@@ -43,10 +40,6 @@ export interface PartOptions {
   /** Lists tensors of types that are not read instead of refusing the file. */
   readonly listUnread?: boolean | undefined;
 }
-
-const SAMPLES = 64;
-const SAMPLE_BYTES = 4096;
-const TENSOR_BYTES = 1024;
 
 /**
  * Reads the header of one file.
@@ -193,26 +186,4 @@ async function parseRest(
       { cause },
     );
   }
-}
-
-/** Pieces of the weights, evenly spread: two trainings of one shape differ. */
-function sampleData(src: HeaderSource, start: number): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  const step = Math.max(SAMPLE_BYTES, Math.floor((src.size - start) / SAMPLES));
-  for (let at = start; at < src.size; at += step) {
-    const piece = new Uint8Array(Math.min(SAMPLE_BYTES, src.size - at));
-    src.readAt(at, piece);
-    pieces.push(piece);
-  }
-  return pieces;
-}
-
-/** The middle of a tensor: one that alone was trained further differs there. */
-function sampleTensor(
-  src: HeaderSource,
-  { offset, bytes }: TensorInfo,
-): Uint8Array {
-  const piece = new Uint8Array(Math.min(TENSOR_BYTES, bytes));
-  src.readAt(offset + Math.floor((bytes - piece.length) / 2), piece);
-  return piece;
 }

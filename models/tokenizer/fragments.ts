@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { StripWords } from "../model_file.ts";
 import { TOKEN, type Vocabulary } from "./vocabulary.ts";
 
 /** A token found whole, or text still to be encoded. */
@@ -44,8 +45,27 @@ export class SpecialTokens {
         typeof fragment === "string" ? cut(fragment, token, id) : [fragment]
       );
     }
-    return fragments;
+    return this.#vocabulary.strips === undefined
+      ? fragments
+      : strip(fragments, this.#vocabulary.strips);
   }
+}
+
+/** Takes white space away beside the tokens that want it. */
+function strip(
+  fragments: readonly Fragment[],
+  { left, right }: StripWords,
+): Fragment[] {
+  return fragments.map((fragment, i) => {
+    if (typeof fragment === "number") return fragment;
+    const before = fragments[i - 1], after = fragments[i + 1];
+    const text = typeof before === "number" && right.has(before)
+      ? fragment.replace(/^\p{White_Space}+/u, "")
+      : fragment;
+    return typeof after === "number" && left.has(after)
+      ? text.replace(/(?<!\p{White_Space})\p{White_Space}+$/u, "")
+      : text;
+  }).filter((fragment) => fragment !== "");
 }
 
 function cut(text: string, token: string, id: number): Fragment[] {

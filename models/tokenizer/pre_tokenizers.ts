@@ -11,10 +11,24 @@ import {
 import { ModelError } from "../../core/errors.ts";
 import { show } from "../gguf/quote.ts";
 
-/** One kind of "tokenizer.ggml.pre". */
+/** Unicode's normal forms. */
+export const NORMAL_FORMS = ["NFC", "NFD", "NFKC", "NFKD"] as const;
+
+/** One of them. */
+export type NormalForm = typeof NORMAL_FORMS[number];
+
+/**
+ * A regular expression that cuts out its matches and keeps what is between; with
+ * `only`, what is between is lost.
+ */
+export type CutPattern = string | { readonly only: string };
+
+/** How text is cut: a kind of "tokenizer.ggml.pre", or what another file says. */
 export interface PreTokenizerKind {
-  /** Applied in turn; each cuts out its matches and keeps what is between. */
-  readonly patterns: readonly string[];
+  /** Applied in turn. */
+  readonly patterns: readonly CutPattern[];
+  /** What text is brought into before; default none. */
+  readonly forms?: readonly NormalForm[];
   /** A word that is a token as it stands is not merged from characters. */
   readonly ignoreMerges?: boolean;
   /** Whether the model wants a BOS token where the file does not say. */
@@ -25,7 +39,8 @@ const SPACES = String.raw`\s+(?!\S)|\s+`;
 const ENDINGS_ANY_CASE =
   "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
 
-const WORDS =
+/** Words as GPT-2 cuts them. */
+export const GPT2_WORDS: string =
   String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|` +
   SPACES;
 
@@ -46,8 +61,10 @@ function wordsByCase(endings: string, digits: string): string {
     String.raw`\p{N}${digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|` + SPACES;
 }
 
-const gpt2: PreTokenizerKind = { patterns: [WORDS] };
-const singleDigits: PreTokenizerKind = { patterns: [String.raw`\p{N}`, WORDS] };
+const gpt2: PreTokenizerKind = { patterns: [GPT2_WORDS] };
+const singleDigits: PreTokenizerKind = {
+  patterns: [String.raw`\p{N}`, GPT2_WORDS],
+};
 const llama3Words: PreTokenizerKind = { patterns: [wordsWithLead("{1,3}")] };
 const llama3: PreTokenizerKind = {
   ...llama3Words,
@@ -60,7 +77,7 @@ const KINDS: Readonly<Record<string, PreTokenizerKind>> = {
   "default": {
     patterns: [
       String.raw`[\p{P}\$\+<=>\^~\|]+`,
-      WORDS,
+      GPT2_WORDS,
       String.raw`\p{N}+`,
       "[0-9][0-9][0-9]",
     ],
@@ -137,9 +154,11 @@ export function createPreTokenizer(
     ...kind.patterns.map((pattern) =>
       new SplitPreTokenizer({
         type: "Split",
-        pattern: { Regex: pattern },
-        behavior: "Isolated",
-        invert: false,
+        pattern: {
+          Regex: typeof pattern === "string" ? pattern : pattern.only,
+        },
+        behavior: typeof pattern === "string" ? "Isolated" : "Removed",
+        invert: typeof pattern !== "string",
       })
     ),
     new ByteLevelPreTokenizer({
@@ -148,5 +167,9 @@ export function createPreTokenizer(
       use_regex: false,
     }),
   ];
-  return (text) => sequence.pre_tokenize_text(text);
+  const { forms = [] } = kind;
+  return (text) =>
+    sequence.pre_tokenize_text(
+      forms.reduce((text, form) => text.normalize(form), text),
+    );
 }

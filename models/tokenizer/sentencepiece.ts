@@ -7,8 +7,9 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import { quote } from "../gguf/quote.ts";
+import type { SpacePrefix } from "../model_file.ts";
 import type { Codec } from "./codec.ts";
-import { createMerger } from "./merger.ts";
+import { createMerger, type RankOf } from "./merger.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { TOKEN } from "./vocabulary.ts";
 
@@ -16,8 +17,10 @@ const BYTE_TOKEN = /^<0x[\dA-Fa-f]{2}>$/;
 
 /** How a file departs from the usual. */
 export interface SentencePieceOptions {
-  /** Whether text gets a space before it at the start and after special tokens. */
-  readonly addSpacePrefix: boolean;
+  /** When text gets a space before it. */
+  readonly prefix: SpacePrefix;
+  /** Whether merges are listed, as a tokenizer.json does, instead of scored. */
+  readonly listed?: boolean;
 }
 
 /**
@@ -29,13 +32,7 @@ export function sentencePieceCodec(
   vocabulary: Vocabulary,
   options: SentencePieceOptions,
 ): Codec {
-  const { ids, tokens, kinds, scores, path } = vocabulary;
-  if (scores === undefined) {
-    throw new ModelError(
-      path,
-      `the required key "tokenizer.ggml.scores" is missing`,
-    );
-  }
+  const { ids, tokens, kinds, path } = vocabulary;
   kinds.forEach((kind, id) => {
     if (kind !== TOKEN.BYTE || BYTE_TOKEN.test(tokens[id]!)) return;
     throw new ModelError(
@@ -44,11 +41,7 @@ export function sentencePieceCodec(
         `${quote(tokens[id]!)}, wanted "<0x00>" to "<0xFF>"`,
     );
   });
-  const ranks = ranksOf(scores);
-  const merge = createMerger((left, right) => {
-    const id = ids.get(left + right);
-    return id === undefined ? undefined : ranks[id];
-  });
+  const merge = createMerger(rankOf(vocabulary, options));
   const unknown = kinds.indexOf(TOKEN.UNKNOWN);
   const encoder = new TextEncoder();
   const byteIds = Array.from(
@@ -57,8 +50,8 @@ export function sentencePieceCodec(
   );
 
   return {
-    encode(text, first, out) {
-      const prefix = options.addSpacePrefix && first ? " " : "";
+    encode(text, first, out, start) {
+      const prefix = wantsSpace(text, first, start) ? " " : "";
       for (const token of merge((prefix + text).replaceAll(" ", "▁"))) {
         const id = ids.get(token);
         if (id !== undefined) {
@@ -78,6 +71,19 @@ export function sentencePieceCodec(
     },
   };
 
+  function wantsSpace(text: string, first: boolean, start: boolean): boolean {
+    switch (options.prefix) {
+      case "never":
+        return false;
+      case "each":
+        return first;
+      case "missing":
+        return first && !/^[ ▁]/.test(text);
+      case "first":
+        return start && !/^[ ▁]/.test(text);
+    }
+  }
+
   /** How the vocabulary spells a byte: tokens[n] of kind 6. */
   function byteToken(byte: number): string {
     const name = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
@@ -85,6 +91,29 @@ export function sentencePieceCodec(
       ? name
       : tokens[ids.get(String.fromCharCode(byte)) ?? -1] ?? name;
   }
+}
+
+/** By the scores of what comes of a merge, or by a list of merges. */
+function rankOf(
+  { ids, scores, merges = [], path }: Vocabulary,
+  { listed = false }: SentencePieceOptions,
+): RankOf {
+  if (listed) {
+    // Text has no spaces left, so "left right" as stored is a key of its own.
+    const ranks = new Map(merges.map((merge, rank) => [merge, rank]));
+    return (left, right) => ranks.get(`${left} ${right}`);
+  }
+  if (scores === undefined) {
+    throw new ModelError(
+      path,
+      `the required key "tokenizer.ggml.scores" is missing`,
+    );
+  }
+  const ranks = ranksOf(scores);
+  return (left, right) => {
+    const id = ids.get(left + right);
+    return id === undefined ? undefined : ranks[id];
+  };
 }
 
 /**

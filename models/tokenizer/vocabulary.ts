@@ -4,8 +4,8 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import type { GgufFile } from "../gguf.ts";
 import { show } from "../gguf/quote.ts";
+import type { ModelFile, StripWords } from "../model_file.ts";
 
 /** Kinds of token, by their number in the file. */
 export const TOKEN = {
@@ -62,6 +62,8 @@ export interface Vocabulary {
   readonly eos: number | undefined;
   /** Every token after which a model has nothing more to say. */
   readonly eog: ReadonlySet<number>;
+  /** Tokens that take white space along; undefined for none. */
+  readonly strips: StripWords | undefined;
 }
 
 /** Ids of an absent key in a SentencePiece vocabulary: `<s>` and `</s>`. */
@@ -72,13 +74,15 @@ const SENTENCEPIECE_DEFAULTS = { bos: 1, eos: 2 };
  *
  * @throws {ModelError} if it has none, or names a token it does not have.
  */
-export function vocabularyOf(file: GgufFile): Vocabulary {
+export function vocabularyOf(file: ModelFile): Vocabulary {
   const raw = file.vocabulary;
   if (raw === undefined) {
     throw new ModelError(
       file.path,
-      `the required key "tokenizer.ggml.tokens" is missing: the file has no ` +
-        `tokenizer`,
+      file.format === "safetensors"
+        ? `there is no "tokenizer.json" in the folder, wanted one: get it too`
+        : `the required key "tokenizer.ggml.tokens" is missing: the file has ` +
+          `no tokenizer`,
     );
   }
   const { tokens } = raw;
@@ -119,7 +123,7 @@ export function vocabularyOf(file: GgufFile): Vocabulary {
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) ids.set(tokens[id]!, id);
 
-  const eog = new Set<number>();
+  const eog = new Set(raw.ends);
   for (const name of ["eos", "eot", "eom"] as const) {
     const id = special(name);
     if (id !== undefined) eog.add(id);
@@ -140,5 +144,6 @@ export function vocabularyOf(file: GgufFile): Vocabulary {
     bos: special("bos"),
     eos: special("eos"),
     eog,
+    strips: raw.strips,
   };
 }

@@ -1021,6 +1021,56 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (positions > count) {",
     tests: FUZZ,
   },
+  // Safetensors.
+  {
+    name: "safetensors: a hole between tensors is nobody's business",
+    file: "models/safetensors/header.ts",
+    find: "if (offset !== end) {",
+    replace: "if (offset < end) {",
+    tests: ["models/safetensors/header_test.ts"],
+  },
+  {
+    name: "safetensors: of a key that is there twice the last counts",
+    file: "models/safetensors/json.ts",
+    find: "if (keys.has(key)) return key;",
+    replace: "",
+    tests: ["models/safetensors/header_test.ts"],
+  },
+  {
+    name: "safetensors: an index may name files anywhere",
+    file: "models/safetensors/folder.ts",
+    find: "!/^[^\\\\/:\\0]+\\.safetensors$/i.test(file)",
+    replace: "!/\\.safetensors$/i.test(file)",
+    tests: ["models/safetensors_test.ts"],
+  },
+  {
+    name: "safetensors: keys that nobody knows are skipped",
+    file: "models/safetensors/metadata.ts",
+    find: "  config.checkAllAsked();",
+    replace: "",
+    tests: ["models/safetensors/metadata_test.ts"],
+  },
+  {
+    name: "safetensors: norms less 1 stay as they are stored",
+    file: "models/safetensors/tensors.ts",
+    find: "name.norm && normsLessOne ? { ...info, plus: 1 } : info",
+    replace: "name.norm && normsLessOne ? info : info",
+    tests: ["engine/hub_models_test.ts"],
+  },
+  {
+    name: "safetensors: heads turn as GGUF's do",
+    file: "models/safetensors/metadata.ts",
+    find: 'style: "halves"',
+    replace: 'style: "neighbours"',
+    tests: ["engine/hub_models_test.ts"],
+  },
+  {
+    name: "safetensors: the first space comes behind every special token",
+    file: "models/tokenizer/sentencepiece.ts",
+    find: "return start && ",
+    replace: "return first && ",
+    tests: ["models/safetensors/tokenizer_test.ts"],
+  },
   // Weight types, and weights that are rounded when they are read.
   {
     name: "weights: the eighth sign of a vector is that of the seven",

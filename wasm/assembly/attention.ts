@@ -123,8 +123,6 @@ function split(
     sink = max(sink, end);
     if (end > 0) first = min(first, load<i32>(a.firsts + i));
   }
-  // One row may begin before the sinks of another.
-  first = min(first, start);
   const to = min(from + SPLIT, last + 1);
   const seq = <usize> load<i32>(a.seqs + (<usize> row << 2)) * a.tableStride;
   const table = a.table + seq;

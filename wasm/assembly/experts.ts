@@ -14,6 +14,7 @@
 //  listed    0, 2, 5                        counts [expert]       2, 0, 5, 0, 0, 3
 // ```
 // A row's bits do not depend on its slot, as they do not on the rows beside it.
+import { bringExperts } from "./cache";
 import { exp2one, madd } from "./lanes";
 
 /** Fields of all records that say something about a layer's experts. */
@@ -48,6 +49,17 @@ export class Experts {
   y: usize;
   width: usize;
   out: usize;
+  /** Where experts come and go: the words of their cache, 0 where all stay. */
+  words: usize;
+  items: usize;
+  /** Item of the layer's first expert. */
+  first: i32;
+  owners: usize;
+  queue: usize;
+  mask: i32;
+  depth: i32;
+  base: usize;
+  slotBytes: usize;
 }
 
 /** Runs the records of each listed expert. */
@@ -61,6 +73,11 @@ export class Each {
   records: usize;
   /** Bytes of records behind this one that are run from here only. */
   skip: usize;
+  /** Where experts come and go: as in Experts. */
+  words: usize;
+  items: usize;
+  first: i32;
+  experts: i32;
 }
 
 /** Weights of those taken sum to 1. */
@@ -163,13 +180,16 @@ export function allotSlots(a: Experts, record: usize, lastFloat: i32): void {
   for (let e = 0; e < all; e++) {
     const count = at(a.counts, e);
     if (count == 0) continue;
-    store<i32>(a.list + (<usize> listed << 2), e);
-    listed++;
+    if (!a.words) {
+      store<i32>(a.list + (<usize> listed << 2), e);
+      listed++;
+    }
     store<i32>(a.next + (<usize> e << 2), tile << 2);
     const p = a.records + <usize> (e * EXPERT_RECORDS) * record;
     turn(p, record, tile, lastFloat);
     tile += (count + 3) >> 2;
   }
+  if (a.words) listed = bringExperts(a, record, all);
   store<i32>(a.listed, listed);
   store<i32>(a.slots, tile << 2);
   memory.fill(a.picks, 0xff, <usize> tile << 4);

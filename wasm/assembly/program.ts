@@ -17,6 +17,7 @@ import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
 import { Boundary, boundaryRows, Leap } from "./boundary";
 import { Release, releaseLayer, Wait, waitLayer } from "./ring";
+import { waitItem } from "./cache";
 import {
   allotSlots,
   combineRows,
@@ -148,14 +149,21 @@ function share(p: usize, gated: bool, mode: i32, threads: i32): void {
   }
 }
 
-/** Runs the gated pair, or the down product, of every expert that has rows. */
-function shareEach(a: Each, gated: bool, mode: i32, threads: i32): void {
+/**
+ * Runs the gated pair, or the down product, of every expert that has rows. False where
+ * one never comes in.
+ */
+function shareEach(a: Each, gated: bool, mode: i32, threads: i32): bool {
   const listed = load<i32>(a.listed);
   for (let i = 0; i < listed; i++) {
     const e = <usize> load<i32>(a.list + (<usize> i << 2));
     const p = a.records + e * (RECORD * EXPERT_RECORDS);
+    if (a.words && <i32> e < a.experts) {
+      if (!waitItem(a.words, a.items, a.first + <i32> e)) return false;
+    }
     share(gated ? p : p + RECORD * 4, gated, mode, threads);
   }
+  return true;
 }
 
 /** Runs the records from `p` to the first END; `scratch` is this worker's own. */
@@ -196,7 +204,7 @@ export function run(
       }
     } else if (kind == GATED_EACH || kind == DOWN_EACH) {
       const a = changetype<Each>(p);
-      shareEach(a, kind == GATED_EACH, mode, threads);
+      if (!shareEach(a, kind == GATED_EACH, mode, threads)) return;
       if (load<i32>(p, 4) & BARRIER) barrier(sync, threads);
       p += a.skip;
       continue;

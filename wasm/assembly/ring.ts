@@ -50,13 +50,21 @@ export class Release {
  * same, as nothing comes in after `failed` is set.
  */
 export function waitLayer(a: Wait): bool {
-  let bell = atomic.load<i32>(a.bell);
-  for (let spins = 0; atomic.load<i32>(a.ready) != a.fill; spins++) {
-    if (atomic.load<i32>(a.failed) != 0) {
-      return atomic.load<i32>(a.ready) == a.fill;
-    }
-    if (spins >= SPINS) atomic.wait<i32>(a.bell, bell, SLEEP);
-    bell = atomic.load<i32>(a.bell);
+  return awaitWord(a.ready, a.fill, a.bell, a.failed);
+}
+
+/** Waits until the word at `ready` is `value`; false where it never will be. */
+export function awaitWord(
+  ready: usize,
+  value: i32,
+  rings: usize,
+  failed: usize,
+): bool {
+  let bell = atomic.load<i32>(rings);
+  for (let spins = 0; atomic.load<i32>(ready) != value; spins++) {
+    if (atomic.load<i32>(failed) != 0) return atomic.load<i32>(ready) == value;
+    if (spins >= SPINS) atomic.wait<i32>(rings, bell, SLEEP);
+    bell = atomic.load<i32>(rings);
   }
   return true;
 }
