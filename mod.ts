@@ -18,6 +18,12 @@ export * from "./engine/load.ts";
 export * from "./engine/options.ts";
 export { SessionError, type SessionMark } from "./engine/session_error.ts";
 export type {
+  AdapterInfo,
+  AdapterMark,
+  AdapterOptions,
+  AdapterUse,
+} from "./engine/adapters.ts";
+export type {
   RestoredSession,
   RestoreOptions,
   SavedSession,
@@ -65,6 +71,7 @@ export * from "./plugins/weight_offload.ts";
 export * from "./core/errors.ts";
 export * from "./core/plugin.ts";
 export * from "./core/slots.ts";
+export type * from "./core/adapters.ts";
 export type * from "./core/allocator.ts";
 export type * from "./core/backend.ts";
 export type * from "./core/cache.ts";

@@ -12,6 +12,7 @@ import { DEFAULT_MODEL, openModel } from "./open.ts";
 import {
   type CliOptions,
   COMMON,
+  LORA,
   MODEL,
   SAMPLING,
   SESSION,
@@ -41,7 +42,7 @@ turn of a conversation. Defaults: --temperature ${DEFAULTS.temperature},
 --frequency-penalty ${DEFAULTS.frequencyPenalty}, --max-tokens ${DEFAULTS.maxTokens}. With --session the
 conversation is kept after every turn, under a name or in a file, and goes on the next
 time.`,
-  options: [MODEL, SYSTEM, ...SESSION, ...SAMPLING, ...COMMON],
+  options: [MODEL, SYSTEM, ...SESSION, ...SAMPLING, ...LORA, ...COMMON],
   async run(options, host, signal) {
     const { model, prompt } = await operandsOf(options);
     const path = options.session === undefined

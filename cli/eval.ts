@@ -11,7 +11,13 @@ import { evalTable } from "./eval_table.ts";
 import { UsageError } from "./host.ts";
 import { kvPluginOf } from "./kv.ts";
 import { openModel, pullModel } from "./open.ts";
-import { type CliOptions, COMMON, MODEL, type Option } from "./options.ts";
+import {
+  type CliOptions,
+  COMMON,
+  LORA,
+  MODEL,
+  type Option,
+} from "./options.ts";
 import { Remaining } from "./remaining.ts";
 
 /** Options of `eval`. */
@@ -64,7 +70,12 @@ the exact run, as llama.cpp's perplexity tool does it. --candidates is a list of
 formats, of K and V or of each: "none,int8,int8/int4,auto"; without it, the model
 is measured as it runs with the other options. --json FILE.json writes the figures
 to a file (--allow-write of it) and prints the table; --json alone prints them.`,
-  options: [MODEL, ...EVAL, ...COMMON.filter((o) => !OWN.has(o.name))],
+  options: [
+    MODEL,
+    ...EVAL,
+    ...LORA,
+    ...COMMON.filter((o) => !OWN.has(o.name)),
+  ],
   async run(options, host, signal) {
     const { model, file } = targetOf(options);
     const settings = await settingsOf(model, options);

@@ -8,6 +8,7 @@ import type { GenerateOptions, LoadOptions } from "../mod.ts";
 import { QUANTIZE } from "../models/quantise_at_load.ts";
 import { UsageError } from "./host.ts";
 import { KV_FORMATS, type KvChoice, kvChoice } from "./kv.ts";
+import { loraOptions } from "./lora.ts";
 import { didYouMean } from "./nearest.ts";
 import { pluginsOf } from "./plugins.ts";
 
@@ -192,6 +193,13 @@ export const SESSION: readonly Option[] = [
   option("cli", "flag", "replay", "compute a session anew that does not fit"),
 ];
 
+/** Option of commands that compute with adapters. */
+export const LORA: readonly Option[] = [
+  option("cli", "list", "lora", "add a LoRA adapter; may be repeated", {
+    value: "NAME=PATH[:SCALE]",
+  }),
+];
+
 /** Options of `bench`. */
 export const BENCH: readonly Option[] = [
   option("bench", "text", "cases", "only these, separated by commas", {
@@ -258,9 +266,14 @@ export function readOptions(
   }
   const { cli } = groups;
   const plugins = pluginsOf(groups.plugins), kv = kvChoice(groups.kv);
+  const load: LoadOptions = {
+    ...groups.load,
+    ...(plugins === undefined ? {} : { plugins }),
+    ...(cli.lora === undefined ? {} : loraOptions(cli.lora as string[])),
+  };
   return {
     operands: (parsed["_"] as unknown[]).map(String),
-    load: plugins === undefined ? groups.load : { ...groups.load, plugins },
+    load,
     ...(kv === undefined ? {} : { kv }),
     generate: groups.generate,
     bench: groups.bench,

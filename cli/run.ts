@@ -7,7 +7,7 @@ import { answer, answerJson, finishLine } from "./answer.ts";
 import type { Command } from "./command.ts";
 import { type Host, UsageError } from "./host.ts";
 import { openModel } from "./open.ts";
-import { type CliOptions, COMMON, MODEL, SAMPLING } from "./options.ts";
+import { type CliOptions, COMMON, LORA, MODEL, SAMPLING } from "./options.ts";
 
 /** Most tokens to make by default: a base model does not stop by itself. */
 const MAX_TOKENS = 256;
@@ -20,7 +20,7 @@ export const run: Command = {
   details:
     `Without PROMPT, standard input is the text. Always takes the likeliest token unless
 --temperature is above 0. Default: --max-tokens ${MAX_TOKENS}.`,
-  options: [MODEL, ...SAMPLING, ...COMMON],
+  options: [MODEL, ...SAMPLING, ...LORA, ...COMMON],
   async run(options, host, signal) {
     const { model, prompt } = await operandsOf(options, host);
     await using engine = await openModel(model, options, host, signal);

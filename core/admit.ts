@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { saltOf } from "./adapters.ts";
 import type { KVCache } from "./cache.ts";
 import type { Restorable } from "./cache_types.ts";
 import type { RequestState } from "./request_state.ts";
@@ -59,11 +60,13 @@ export function fits(
   const missing = load.bytes + bytes + growth + watermark - cache.available;
   if (missing <= 0) return true;
   // What others use already takes no memory again; looking for it takes time.
-  const { tenant = "" } = s.request;
   if (shared > 0 || s.seq !== undefined || !mayReuse(s)) return false;
   if (s.foundAt !== cache.changes) {
     s.foundAt = cache.changes;
-    s.found = cache.sharedBytes(s.history.subarray(0, s.length), tenant);
+    s.found = cache.sharedBytes(
+      s.history.subarray(0, s.length),
+      saltOf(s.request),
+    );
   }
   return missing <= s.found;
 }
@@ -126,7 +129,8 @@ export function start(
     const { seq, cached, miss } = cache.open(s.history.subarray(0, s.length), {
       reuse: mayReuse(s),
       tiers: s.losses < MOST_LOSSES,
-      salt: request.tenant ?? "",
+      salt: saltOf(request),
+      adapters: request.adapters,
       priority: request.cachePriority ?? 0,
     });
     s.seq = seq;

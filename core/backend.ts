@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AdapterBatch } from "./adapters.ts";
 import type { Allocator, Span } from "./allocator.ts";
 import type { LedgerLine } from "./ledger.ts";
 import type { AttendKernel, Codec, Transcoder } from "./slots.ts";
@@ -75,6 +76,8 @@ export interface StepBatch {
   readonly wantedRows: Int32Array;
   /** How many of the largest logits to find for each wanted row, 0 to `limits.top`. */
   top: number;
+  /** Absent where the backend was made without adapters. */
+  readonly adapters?: AdapterBatch | undefined;
   /** Absent where every block has to be on the device. */
   readonly stream?: StreamBatch | undefined;
   /** Absent where the backend was bound without boundaries. */

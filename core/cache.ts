@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { AdapterSet } from "./adapters.ts";
 import type { DeviceMemory, OpenBlocks, StepBatch } from "./backend.ts";
 import { BlockStore } from "./block_store.ts";
 import type { BlockTable } from "./block_table.ts";
@@ -77,6 +78,8 @@ export interface OpenOptions {
   readonly tiers?: boolean;
   /** Sequences of different salts share nothing by content. Default "". */
   readonly salt?: string;
+  /** What its rows are computed with; part of the `salt` too (`saltOf()`). */
+  readonly adapters?: AdapterSet | undefined;
   /** What its blocks are worth to an index that looks at it. Default 0. */
   readonly priority?: number;
 }
@@ -150,6 +153,7 @@ export class KVCache {
   open(prompt: ArrayLike<number>, options: OpenOptions = {}): Opened {
     const { salt = "", priority = 0 } = options;
     const s = this.#fresh(salt, priority);
+    s.adapters = options.adapters;
     const miss = this.#prompts.begin(
       s,
       prompt,
@@ -354,6 +358,7 @@ export class KVCache {
     }
     const made = this.#fresh(s.salt, s.priority);
     made.altered = s.altered;
+    made.adapters = s.adapters;
     made.write(s.tokens, 0, kept, 0);
     made.length = kept;
     for (const [g, table] of made.tables.entries()) {

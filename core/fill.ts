@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fillAdapters } from "./adapters.ts";
 import type { StepBatch } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { StepPart } from "./cache_types.ts";
@@ -31,6 +32,7 @@ export function fillBatch(
       `Cannot fill a batch with ${rows} rows in ${groups.length} groups: it has room for ${tokens.length} rows in ${batch.tables.length} groups`,
     );
   }
+  if (batch.adapters !== undefined) batch.adapters.active = false;
   let row = 0;
   let seals = 0;
   let at = 0;
@@ -39,6 +41,7 @@ export function fillBatch(
     const start = s.length + Math.max(0, from - at);
     const end = s.length + Math.min(s.pending, to - at);
     if (start >= end) continue;
+    fillAdapters(i, s.adapters, batch.adapters);
     const first = row;
     for (let p = start; p < end; p++, row++) {
       tokens[row] = s.tokens[p]!;

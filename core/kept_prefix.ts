@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { anyonesSalt } from "./adapters.ts";
 import { isSeen } from "./adopt.ts";
 import type { DeviceMemory } from "./backend.ts";
 import type { BlockStore } from "./block_store.ts";
@@ -248,9 +249,10 @@ export class KeptPrefix {
   #blocksOf(plan: GroupPlan, group: number): KeptBlock[] {
     const { tokens } = plan.shape, end = this.length / tokens;
     const chain = this.#chains[group]!, digest = new Uint8Array(32);
-    const anyones = new Uint8Array(32), salted = this.#salt !== "";
+    const anyones = new Uint8Array(32), open = anyonesSalt(this.#salt);
+    const salted = this.#salt !== open;
     chain.reset(digest, this.#salt);
-    chain.reset(anyones, "");
+    chain.reset(anyones, open);
     const out: KeptBlock[] = [];
     let parent = "";
     for (let index = 0; index < end; index++) {

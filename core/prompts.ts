@@ -29,6 +29,7 @@ export class Prompts {
     unseen: 0,
     evicted: 0,
     salted: 0,
+    adapters: 0,
     unwanted: 0,
     off: 0,
   };

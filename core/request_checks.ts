@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { saltOf } from "./adapters.ts";
 import type { RequestState } from "./request_state.ts";
 import type { GenRequest } from "./scheduler_types.ts";
 
@@ -42,17 +43,17 @@ export function checkRequest(
 
 /**
  * Puts a request into the family of another. Throws a TypeError where the two have
- * different prompts or tenants.
+ * different prompts, tenants or adapters.
  */
 export function joinFamily(s: RequestState, relative: RequestState): void {
-  const { prompt, id, tenant = "" } = s.request;
+  const { prompt, id } = s.request;
   if (
     prompt.length !== relative.promptLength ||
     prompt.some((token, i) => token !== relative.history[i]) ||
-    tenant !== (relative.request.tenant ?? "")
+    saltOf(s.request) !== saltOf(relative.request)
   ) {
     throw new TypeError(
-      `Cannot add request "${id}": it shares with "${relative.request.id}", which has another prompt or tenant`,
+      `Cannot add request "${id}": it shares with "${relative.request.id}", which has another prompt, tenant or adapters`,
     );
   }
   relative.family ??= [relative];

@@ -20,6 +20,7 @@
  *
  * @module
  */
+import { saltOf } from "./adapters.ts";
 import type { KVCache } from "./cache.ts";
 import type { Shortfall } from "./cache_types.ts";
 import {
@@ -509,8 +510,8 @@ export class Scheduler {
       const s = this.#waiting[i]!;
       if (s.promoted || s.seq !== undefined) continue;
       s.promoted = true;
-      const { tenant } = s.request;
-      this.#cache.promote(s.history.subarray(0, s.length), tenant);
+      const salt = saltOf(s.request);
+      this.#cache.promote(s.history.subarray(0, s.length), salt);
     }
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AdapterSet } from "./adapters.ts";
 import type { Reservation } from "./cache_types.ts";
 import type { Miss } from "./slots.ts";
 import type { SeqId } from "./types.ts";
@@ -22,6 +23,8 @@ export interface GenRequest {
    * admissions may be fair among them.
    */
   readonly tenant?: string;
+  /** What is added to the model for it. Default: nothing. */
+  readonly adapters?: AdapterSet | undefined;
   /** What its blocks are worth to an index that looks at it. Default 0. */
   readonly cachePriority?: number;
   /** When it ends with what it has, in milliseconds of the scheduler's clock. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AdapterSet } from "./adapters.ts";
 import { BlockTable } from "./block_table.ts";
 import type { BlockStore } from "./block_store.ts";
 import type { GroupPlan } from "./plan.ts";
@@ -26,6 +27,8 @@ export class Sequence {
   altered = false;
   /** Part of its content addresses. */
   salt = "";
+  /** What its rows are computed with; the salt says it too. */
+  adapters: AdapterSet | undefined;
   /** Of what it computes, for indexes that look at it. */
   priority = 0;
 

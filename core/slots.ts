@@ -222,6 +222,8 @@ export type MissReason =
   | "evicted"
   /** Another tenant has it. Not for tenants' eyes: it tells what others asked. */
   | "salted"
+  /** It is there as computed with other adapters, or without any. */
+  | "adapters"
   /** The request asked for logits of its prompt, so all of it is computed. */
   | "unwanted"
   /** No plugin keeps an index. */

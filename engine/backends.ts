@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Adapter } from "../core/adapters.ts";
 import type { Backend } from "../core/backend.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { GroupPlan, PlanBackend } from "../core/plan.ts";
@@ -56,6 +57,7 @@ export async function offerBackend(
   spec: ModelSpec,
   context: number,
   options: LoadOptions,
+  adapters: readonly Adapter[] = [],
 ): Promise<BackendOffer> {
   const { signal, onProgress, chunk, parallel = 32 } = options;
   const bytes = options.budget === undefined
@@ -77,6 +79,7 @@ export async function offerBackend(
       spec,
       read: (name) => readTensor(file, name, spec.tensors),
       limits: { ...limits, bytes, top: 128 },
+      adapters,
     });
     return { formats: backend, create: () => Promise.resolve(backend) };
   }
@@ -95,7 +98,7 @@ export async function offerBackend(
   ]);
   const exact = options.precision === "exact";
   const threads = options.threads ?? defaultThreads();
-  const wasm = { spec, threads, context, bytes, exact, ...limits };
+  const wasm = { spec, threads, context, bytes, exact, adapters, ...limits };
   const what = file.path.slice(file.path.lastIndexOf("/") + 1);
   return {
     formats: {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ChatMessage } from "../models/chat_template.ts";
+import type { AdapterMark, AdapterOptions } from "./adapters.ts";
 import type { Engine } from "./engine.ts";
 import type {
   GenerateOptions,
@@ -20,7 +21,10 @@ export type TurnOptions = Omit<
 >;
 
 /** What going on with an answer may ask for: how tokens are chosen stays as it was. */
-export type MoreOptions = Omit<TurnOptions, keyof SamplingOptions | "beams">;
+export type MoreOptions = Omit<
+  TurnOptions,
+  keyof SamplingOptions | keyof AdapterOptions | "beams"
+>;
 
 /** All there is to know of a conversation; what saves one reads it. */
 export interface ConversationState {
@@ -39,16 +43,22 @@ export interface ConversationState {
   readonly cut: SamplingOptions | undefined;
   /** Whose the last turn was. */
   readonly tenant: string | undefined;
+  /** What it was computed with. */
+  readonly adapters: readonly AdapterMark[];
 }
 
 /** A conversation without turns yet. */
-export function newState(messages: readonly ChatMessage[]): ConversationState {
+export function newState(
+  messages: readonly ChatMessage[],
+  adapters: readonly AdapterMark[] = [],
+): ConversationState {
   return {
     messages,
     text: "",
     tokens: [],
     cut: undefined,
     tenant: undefined,
+    adapters,
   };
 }
 
@@ -102,7 +112,8 @@ export class Conversation {
   }
 
   /**
-   * Asks, and answers as `generate()` does. A turn that fails or is left early
+   * Asks, and answers as `generate()` does. Adapters that it names are those of the
+   * turns that follow, too. A turn that fails or is left early
    * leaves the conversation as it was.
    *
    * @throws {TypeError} while another turn is being answered.
@@ -174,18 +185,27 @@ export class Conversation {
     this.#busy = true;
     try {
       const begun = begin(), fresh: number[] = [];
+      const { adapter, adapters: named } = options;
+      const adapters = adapter === undefined && named === undefined
+        ? this.#state.adapters
+        : this.#engine.adapterMarks({ adapter, adapters: named });
       let answer = "";
       for await (
         const part of this.#engine.generate({
           ...options,
           ...begun.sampling,
+          adapter: undefined,
+          adapters,
           tokens: [...begun.tokens, ...begun.made],
         })
       ) {
         fresh.push(...part.tokens);
         answer += part.text;
         if (part.finish !== undefined) {
-          this.#state = this.#after(begun, fresh, answer, part, options);
+          this.#state = {
+            ...this.#after(begun, fresh, answer, part, options),
+            adapters,
+          };
         }
         yield part;
       }
@@ -201,7 +221,7 @@ export class Conversation {
     added: string,
     { finish }: GeneratePart,
     { tenant, beams }: TurnOptions,
-  ): ConversationState {
+  ): Omit<ConversationState, "adapters"> {
     const { asked, text, tokens, sampling } = begun;
     const { tokenizer } = this.#engine;
     const made = [...begun.made, ...fresh];

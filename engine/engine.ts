@@ -4,6 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { type AdapterSet, saltOf } from "../core/adapters.ts";
 import type { Backend } from "../core/backend.ts";
 import type { KVCache } from "../core/cache.ts";
 import { Ledger } from "../core/ledger.ts";
@@ -13,6 +14,12 @@ import type { Scheduler } from "../core/scheduler.ts";
 import type { GenRequest } from "../core/scheduler_types.ts";
 import type { ChatMessage } from "../models/chat_template.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
+import type {
+  AdapterInfo,
+  AdapterMark,
+  AdapterOptions,
+  Adapters,
+} from "./adapters.ts";
 import { BeamGroup } from "./beam_group.ts";
 import { beamUsage, checkBeams } from "./beam_request.ts";
 import { BeamSearch } from "./beams.ts";
@@ -59,6 +66,7 @@ export interface EngineParts {
   readonly model: string;
   readonly spec: ModelSpec;
   readonly tokenizer: Tokenizer;
+  readonly adapters: Adapters;
   readonly backend: Backend;
   readonly compiled: CompiledPlan;
   readonly plan: CachePlan;
@@ -134,8 +142,8 @@ export class Engine implements AsyncDisposable {
    * (`bestOf`, `beams`), only `signal` does. With `n`, parts of several answers
    * come in turn, told apart by their `index`.
    *
-   * @throws {RangeError} for options out of bounds, a prompt longer than the
-   * context, a request that does not fit the memory even alone, or more beams
+   * @throws {RangeError} for options out of bounds, an adapter that is not loaded, a
+   * prompt longer than the context, a request that does not fit the memory even alone, or more beams
    * than fit together.
    * @throws {TypeError} unless exactly one of prompt, tokens and messages is given,
    * or for options that contradict each other.
@@ -147,7 +155,7 @@ export class Engine implements AsyncDisposable {
     checkTokens(prompt, this.spec.vocab);
     const choices = choicesOf(options);
     const request = this.#request(prompt, options);
-    const seeking = this.cache.seek(prompt, options.tenant);
+    const seeking = this.cache.seek(prompt, saltOf(request));
     if (seeking !== undefined) await seeking;
     signal?.throwIfAborted();
     if (choices.beams > 0) yield* this.#search(request, choices, options);
@@ -160,6 +168,7 @@ export class Engine implements AsyncDisposable {
   ): GenRequest {
     const { priority = 0, tenant, cachePriority = 50, deadlineMs } = options;
     checkRequest(priority, cachePriority, deadlineMs);
+    const adapters = this.#parts.adapters.set(options);
     return {
       id: `request-${this.#requests++}`,
       prompt,
@@ -167,6 +176,7 @@ export class Engine implements AsyncDisposable {
       priority,
       cachePriority,
       ...(tenant === undefined ? {} : { tenant }),
+      ...(adapters === undefined ? {} : { adapters }),
       ...(deadlineMs === undefined
         ? {}
         : { deadline: performance.now() + deadlineMs }),
@@ -262,9 +272,10 @@ export class Engine implements AsyncDisposable {
    */
   async logits(
     ids: readonly number[],
-    { rows = "last", signal }: LogitsOptions = {},
+    options: LogitsOptions = {},
   ): Promise<Float32Array> {
-    const { vocab } = this.spec;
+    const { vocab } = this.spec, { rows = "last", signal } = options;
+    const adapters = this.#parts.adapters.set(options);
     if (rows !== "last" && rows !== "all") {
       throw new RangeError(
         `Cannot compute logits with "rows" "${rows}": "last", "all" are possible`,
@@ -273,12 +284,19 @@ export class Engine implements AsyncDisposable {
     const { length } = ids;
     const first = rows === "all" ? 0 : Math.max(0, length - 1);
     let out = new Float32Array(0);
-    await this.#visitLogits(ids, rows, first, (position, logits) => {
-      if (position === first) {
-        out = new Float32Array((length - first) * vocab);
-      }
-      out.set(logits, (position - first) * vocab);
-    }, signal);
+    await this.#visitLogits(
+      ids,
+      rows,
+      first,
+      (position, logits) => {
+        if (position === first) {
+          out = new Float32Array((length - first) * vocab);
+        }
+        out.set(logits, (position - first) * vocab);
+      },
+      adapters,
+      signal,
+    );
     return out;
   }
 
@@ -291,14 +309,16 @@ export class Engine implements AsyncDisposable {
   async eachLogits(
     ids: readonly number[],
     visit: VisitLogits,
-    { from = 0, signal }: EachLogitsOptions = {},
+    options: EachLogitsOptions = {},
   ): Promise<void> {
+    const { from = 0, signal } = options;
+    const adapters = this.#parts.adapters.set(options);
     if (!Number.isInteger(from) || from < 0 || from >= ids.length) {
       throw new RangeError(
         `Cannot show logits from position ${from}: the text has ${ids.length} tokens, counted from 0`,
       );
     }
-    await this.#visitLogits(ids, from, from, visit, signal);
+    await this.#visitLogits(ids, from, from, visit, adapters, signal);
   }
 
   async #visitLogits(
@@ -306,13 +326,17 @@ export class Engine implements AsyncDisposable {
     logits: "last" | "all" | number,
     first: number,
     visit: VisitLogits,
+    adapters: AdapterSet | undefined,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     signal?.throwIfAborted();
     checkTokens(ids, this.spec.vocab);
     checkLength(ids.length, this.#bounds);
     const job = new LogitsJob(`logits-${this.#requests++}`, first, visit);
-    const request = { id: job.id, prompt: [...ids], maxTokens: 0, logits };
+    const request = {
+      ...{ id: job.id, prompt: [...ids], maxTokens: 0, logits },
+      adapters,
+    };
     this.#loop.add(request, job, signal);
     await job.done;
   }
@@ -334,14 +358,18 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * A conversation without turns. `system`: what the model is told first. Throws a
-   * ModelError, when it is asked, where there is no chat template.
+   * A conversation without turns. `system`: what the model is told first; `options`:
+   * the adapters it goes on with until a turn names others. Throws a ModelError, when
+   * it is asked, where there is no chat template.
+   *
+   * @throws {RangeError} for an adapter that is not loaded.
    */
-  conversation(system?: string): Conversation {
+  conversation(system?: string, options: AdapterOptions = {}): Conversation {
     return new Conversation(
       this,
       newState(
         system === undefined ? [] : [{ role: "system", content: system }],
+        this.#parts.adapters.marks(options),
       ),
     );
   }
@@ -411,6 +439,16 @@ export class Engine implements AsyncDisposable {
   #requireOpen(): void {
     if (this.#closed === undefined) return;
     throw new Error("Cannot save or restore: the engine was closed");
+  }
+
+  /** The adapters that requests may name, by name. */
+  get adapters(): readonly AdapterInfo[] {
+    return this.#parts.adapters.list;
+  }
+
+  /** @ignore What a turn computes with. Throws as `generate()` does. */
+  adapterMarks(options: AdapterOptions): readonly AdapterMark[] {
+    return this.#parts.adapters.marks(options);
   }
 
   /** Every byte with its owner, now and at most. */

@@ -13,7 +13,8 @@ import type { Tokenizer } from "../models/tokenizer.ts";
 import type { SessionMark } from "./session_error.ts";
 
 /** Fingerprints, 32 digits each. */
-export interface Fingerprints extends Readonly<Record<SessionMark, string>> {
+export interface Fingerprints
+  extends Readonly<Record<Exclude<SessionMark, "adapters">, string>> {
   /** What all content addresses begin from: of weights and plan together. */
   readonly address: string;
 }

@@ -3,11 +3,14 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
+import type { Adapter } from "../core/adapters.ts";
 import type { Backend } from "../core/backend.ts";
 import { createCache, type KVCache } from "../core/cache.ts";
-import { modelShape } from "../core/model.ts";
+import { modelShape, type ModelSpec } from "../core/model.ts";
 import { compilePlan } from "../core/plan.ts";
 import { createScheduler } from "../core/scheduler.ts";
+import { Adapters } from "./adapters.ts";
 import { offerBackend, tableStride } from "./backends.ts";
 import { checkContext, contextOf } from "./context.ts";
 import { Engine } from "./engine.ts";
@@ -29,7 +32,8 @@ import type { Tokenizer } from "../models/tokenizer.ts";
  * })) console.log(part.text);
  * ```
  *
- * @throws {ModelError} for a file that is broken or of an unknown kind.
+ * @throws {ModelError} for a file that is broken or of an unknown kind, or an adapter
+ * that is none of this model.
  * @throws {RangeError} where the budget is too small, with the numbers.
  * @throws {PlanError} for plugins that contradict each other, with every conflict.
  */
@@ -66,7 +70,9 @@ export async function load(
   const file = await openModel(path, { signal });
   const context = contextOf(modelSpec(file), options);
   const spec = quantisedSpec(modelSpec(file, context), options.quantize);
-  const offer = await offerBackend(file, spec, context, options);
+  const loaded = await adaptersOf(spec, options);
+  const adapters = new Adapters(loaded, options.use);
+  const offer = await offerBackend(file, spec, context, options, loaded);
   const compiled = await compilePlan({
     model: modelShape(spec),
     backend: offer.formats,
@@ -113,6 +119,7 @@ export async function load(
       model: path,
       spec,
       tokenizer: tokenizer ?? createTokenizer(file),
+      adapters,
       backend,
       compiled,
       plan,
@@ -129,6 +136,19 @@ export async function load(
     }
     throw error;
   }
+}
+
+/** Opens what `options` name. */
+async function adaptersOf(
+  spec: ModelSpec,
+  { adapters = {}, signal }: LoadOptions,
+): Promise<readonly Adapter[]> {
+  const paths = Object.entries(adapters).map(([name, path]) =>
+    [name, path instanceof URL ? fileURLToPath(path) : path] as const
+  );
+  if (paths.length === 0) return [];
+  const { openAdapters } = await import("../models/lora/mod.ts");
+  return await openAdapters(Object.fromEntries(paths), spec, signal);
 }
 
 /** Throws a RangeError where no request could run. */

@@ -5,6 +5,7 @@
  */
 import type { StepResult } from "../core/backend.ts";
 import type { StepEntry } from "../core/scheduler_types.ts";
+import type { AdapterOptions } from "./adapters.ts";
 import type { Ended, Job } from "./job.ts";
 
 /**
@@ -14,7 +15,7 @@ import type { Ended, Job } from "./job.ts";
 export type VisitLogits = (position: number, logits: Float32Array) => void;
 
 /** How much of the logits is wanted. */
-export interface LogitsOptions {
+export interface LogitsOptions extends AdapterOptions {
   /** Default "last". */
   readonly rows?: "last" | "all" | undefined;
   /** Ends the request with its reason. */
@@ -22,7 +23,7 @@ export interface LogitsOptions {
 }
 
 /** Which rows `eachLogits()` visits. */
-export interface EachLogitsOptions {
+export interface EachLogitsOptions extends AdapterOptions {
   /** Position of the first. Default 0. */
   readonly from?: number | undefined;
   /** Ends the request; its reason is thrown. */

@@ -7,6 +7,7 @@ import type { Plugin } from "../core/plugin.ts";
 import type { Miss } from "../core/slots.ts";
 import type { ChatMessage } from "../models/chat_template.ts";
 import type { Quantize } from "../models/quantise_at_load.ts";
+import type { AdapterOptions, AdapterUse } from "./adapters.ts";
 
 export type { ChatMessage } from "../models/chat_template.ts";
 export type { Quantize } from "../models/quantise_at_load.ts";
@@ -51,6 +52,13 @@ export interface LoadOptions {
    * a list replaces these.
    */
   readonly plugins?: readonly Plugin[] | undefined;
+  /**
+   * LoRA adapters by name: GGUF files, folders as PEFT saves them, or the safetensors
+   * file of one. All stay in memory; a request says which it computes with.
+   */
+  readonly adapters?: Readonly<Record<string, string | URL>> | undefined;
+  /** What requests compute with that name no adapter themselves. Default: none. */
+  readonly use?: readonly (string | AdapterUse)[] | undefined;
   /**
    * Most tokens computed in one step; longer prompts go in chunks, and no more
    * sequences than this are computed together. Default 256.
@@ -98,7 +106,7 @@ export interface SamplingOptions {
 }
 
 /** One request. Exactly one of `prompt`, `tokens` and `messages` is given. */
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, AdapterOptions {
   /** Text to continue; the model's BOS token is put in front where it wants one. */
   readonly prompt?: string | undefined;
   /** Tokens to continue, as they are. */

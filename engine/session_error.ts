@@ -5,7 +5,12 @@
  */
 
 /** What a session was made with, each with a fingerprint of its own. */
-export type SessionMark = "weights" | "tokenizer" | "rope" | "plan";
+export type SessionMark =
+  | "weights"
+  | "tokenizer"
+  | "rope"
+  | "plan"
+  | "adapters";
 
 /** A session that cannot be written, or not be used here. */
 export class SessionError extends Error {

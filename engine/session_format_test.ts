@@ -19,6 +19,7 @@ const TEXT: SessionText = {
   past: "[user]",
   sampler: { temperature: 0.5, seed: 2 ** 53, logitBias: { 7: -Infinity } },
   cut: true,
+  adapters: [{ name: "sql", id: "ab", scale: -0.5 }],
 };
 const TOKENS = [1, 2, 2 ** 32 - 1];
 
@@ -115,6 +116,9 @@ Deno.test("readText() refuses what has another form, whatever its checksum says"
       { ...all, sampler: { bias: [["1", "NaN"]] } },
       { ...all, sampler: { bias: [[1, 2]] } },
       { ...all, sampler: {} },
+      { ...all, adapters: {} },
+      { ...all, adapters: [{ name: "a", id: "b", scale: "1" }] },
+      { ...all, adapters: [{ name: "a", scale: 1 }] },
     ]
   ) {
     assert.throws(

@@ -11,7 +11,9 @@
  *
  * @module
  */
+import { saltOf } from "../core/adapters.ts";
 import type { KeptPrefix } from "../core/kept_prefix.ts";
+import { type AdapterMark, adapterWords } from "./adapters.ts";
 import { type ConversationState, newState } from "./conversation.ts";
 import { differences, fingerprintsOf, planWords } from "./fingerprints.ts";
 import {
@@ -73,9 +75,13 @@ export async function restoreSession(
     return true;
   };
   const head = await readHead(path, read, (await file.stat()).size);
-  const differs = differences(fingerprintsOf(engine), head.text.prints);
+  const adapters = engine.adapters.here(head.text.adapters);
+  const differs: readonly SessionMark[] = [
+    ...differences(fingerprintsOf(engine), head.text.prints),
+    ...adapters === undefined ? ["adapters" as const] : [],
+  ];
   if (differs.length > 0 && !replay) throw refusal(engine, path, head, differs);
-  const state = stateOf(engine, path, head, differs, options);
+  const state = stateOf(engine, path, head, differs, adapters ?? [], options);
   const { positions } = head;
   let loss: SessionLoss | undefined = differs.length > 0
     ? "differs"
@@ -85,7 +91,7 @@ export async function restoreSession(
     if (engine.plan.index === undefined) loss = "off";
     else {
       const kept = engine.cache.keptPrefix(head.tokens, {
-        salt: tenant,
+        salt: saltOf({ tenant, adapters: engine.adapters.set({ adapters }) }),
         priority: cachePriority ?? PRIORITY,
         length: positions,
       });
@@ -137,6 +143,9 @@ function refusal(
     plan: `another plan (${quoted(text.plan)}, here ${
       quoted(planWords(plan))
     })`,
+    adapters: `adapters that are not loaded (${
+      quoted(adapterWords(text.adapters))
+    })`,
   };
   const way = !differs.includes("tokenizer")
     ? `restore it with "replay" to compute K and V anew from its tokens`
@@ -163,11 +172,12 @@ function stateOf(
   path: string,
   { text, tokens, positions }: SessionHead,
   differs: readonly SessionMark[],
+  adapters: readonly AdapterMark[],
   { tenant }: RestoreOptions,
 ): ConversationState {
   const { messages, past, sampler, cut } = text;
   if (differs.includes("tokenizer")) {
-    if (messages.length > 0) return { ...newState(messages), tenant };
+    if (messages.length > 0) return { ...newState(messages, adapters), tenant };
     throw unreadable(
       path,
       "it was saved with another tokenizer and has no messages: its tokens mean nothing here",
@@ -186,6 +196,7 @@ function stateOf(
     tokens: past === "" ? [] : tokens,
     cut: cut && past !== "" ? sampler : undefined,
     tenant,
+    adapters,
   };
 }
 

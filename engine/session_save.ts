@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { saltOf } from "../core/adapters.ts";
 import type { KeptPrefix } from "../core/kept_prefix.ts";
 import { fingerprintsOf, planWords } from "./fingerprints.ts";
 import { samplingOf, settingsOf } from "./sampling_settings.ts";
@@ -52,7 +53,12 @@ export async function saveSession(
     sampler: sampler && samplingOf(sampler),
   }, tokens);
   const write = async (writer: Writer) => {
-    const kept = engine.cache.keptPrefix(tokens, { salt: tenant });
+    const { adapters } = state, { cache } = engine;
+    const salt = saltOf({
+      tenant,
+      adapters: engine.adapters.set({ adapters }),
+    });
+    const kept = cache.keptPrefix(tokens, { salt });
     await writer.append(head);
     const count = await writeBlocks(engine, kept, writer);
     const cachedTokens = kept.reach(count);

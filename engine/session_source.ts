@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Adapters } from "./adapters.ts";
 import { Conversation } from "./conversation.ts";
 import { chatTokens, checkTokens, type PromptModel } from "./prompt.ts";
 import { messageOf } from "./session_text.ts";
@@ -16,12 +17,13 @@ export interface Source extends SessionState {
 /**
  * A conversation as of its last whole turn, or tokens and turns as they are given.
  *
- * @throws {RangeError} for tokens outside the vocabulary.
+ * @throws {RangeError} for tokens outside the vocabulary, or an adapter that is not
+ * loaded.
  * @throws {TypeError} for messages without a role or a content.
  * @throws {ModelError} for messages alone where there is no chat template.
  */
 export function sessionOf(
-  model: PromptModel,
+  model: PromptModel & { readonly adapters: Adapters },
   session: Conversation | SessionSource,
 ): Source {
   if (session instanceof Conversation) return ofConversation(model, session);
@@ -37,12 +39,13 @@ export function sessionOf(
     sampler,
     cut: false,
     tenant: undefined,
+    adapters: model.adapters.marks(session),
   };
 }
 
 function ofConversation(
   model: PromptModel,
-  { state: { messages, text, tokens, cut, tenant } }: Conversation,
+  { state: { messages, text, tokens, cut, tenant, adapters } }: Conversation,
 ): Source {
   // Where a stop text was cut off, only what was asked is found again.
   const answered = messages.some(({ role }) => role === "assistant");
@@ -53,5 +56,6 @@ function ofConversation(
     sampler: cut,
     cut: cut !== undefined,
     tenant,
+    adapters,
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ChatMessage } from "../models/chat_template.ts";
+import type { AdapterMark } from "./adapters.ts";
 import type { Fingerprints } from "./fingerprints.ts";
 import type { SamplingOptions } from "./options.ts";
 import { samplingOf, settingsOf } from "./sampling_settings.ts";
@@ -48,6 +49,9 @@ export function readText(path: string, json: string): SessionText {
       past: string(all.past),
       sampler: all.sampler === undefined ? undefined : samplerOf(all.sampler),
       cut: all.cut === true,
+      adapters: all.adapters === undefined
+        ? []
+        : list(all.adapters).map(markOf),
     };
   } catch (cause) {
     if (
@@ -66,6 +70,14 @@ export function messageOf(value: unknown): ChatMessage {
     role: string(message.role),
     content: string(message.content),
   };
+}
+
+function markOf(value: unknown): AdapterMark {
+  const { name, id, scale } = record(value);
+  if (typeof scale !== "number" || !Number.isFinite(scale)) {
+    throw new TypeError("a finite scale is wanted");
+  }
+  return { name: string(name), id: string(id), scale };
 }
 
 function samplerOf(value: unknown): SamplingOptions {

@@ -5,13 +5,17 @@
  */
 import type { KVCache } from "../core/cache.ts";
 import type { ChatMessage } from "../models/chat_template.ts";
+import type { AdapterMark, AdapterOptions, Adapters } from "./adapters.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Fingerprinted } from "./fingerprints.ts";
 import type { SamplingOptions } from "./options.ts";
 import type { SessionMark } from "./session_error.ts";
 
-/** What can be saved besides a conversation: tokens, or turns, or both. */
-export interface SessionSource {
+/**
+ * What can be saved besides a conversation: tokens, or turns, or both, and the adapters
+ * they were computed with.
+ */
+export interface SessionSource extends AdapterOptions {
   /**
    * Tokens as they were computed: a prompt and what was made of it. Default: those
    * of the messages.
@@ -98,6 +102,7 @@ export interface SessionEngine extends Fingerprinted {
   /** The model's file. */
   readonly model: string;
   readonly cache: KVCache;
+  readonly adapters: Adapters;
   /** Throws once it is closed. */
   readonly requireOpen: () => void;
 }
@@ -111,4 +116,6 @@ export interface SessionState {
   readonly sampler: SamplingOptions | undefined;
   /** Whether the sampler is of a conversation's last answer, which may go on. */
   readonly cut: boolean;
+  /** What it was computed with. */
+  readonly adapters: readonly AdapterMark[];
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import { Adapters } from "./adapters.ts";
 import { SessionError } from "./session_error.ts";
 import { saveSession } from "./session_save.ts";
 import {
@@ -118,10 +119,14 @@ Deno.test("Engine.save() that fails says why, and leaves the session as it was",
     const parts = {
       ...engine,
       spec: engine.spec,
+      adapters: new Adapters(),
       model: "m",
       requireOpen() {},
     };
-    const state = { messages: [], tokens, past: "", sampler: undefined };
+    const state = {
+      ...{ messages: [], tokens, past: "", sampler: undefined },
+      adapters: [],
+    };
     for (const call of ["write", "truncate", "seek", "sync"] as const) {
       const saving = saveSession(
         parts,

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { withFile } from "../models/testing/files.ts";
+import { writeGguf } from "../models/testing/gguf_writer.ts";
+import { ggufAdapter } from "../models/testing/lora_writer.ts";
 import { tinyChat } from "../models/testing/tiny_chat.ts";
 
 /** What each example has to print, given a model whose words mean nothing. */
@@ -13,6 +15,8 @@ const EXAMPLES: Readonly<Record<string, RegExp>> = {
     /^0 of \d+ tokens found, unseen\n[1-9]\d* of \d+ tokens found\n(?:[a-z]+ \d+\n)+$/,
   "session.ts":
     /^a new conversation\nName a river\. 0 of \d+ tokens were there\nsaved \d+ tokens, K and V of [1-9]\d* of them: \d+ bytes\n$/,
+  "lora.ts":
+    /^(?:adapter [01]: 2 matrices, rank 3\n){2}(?:\{[^\n]*\} "[^\n]*"\n){4}$/,
   "logits.ts": /^(?: *\d+\.\d\d % {2}"[^\n]*"\n){5}$/,
   "abort.ts":
     /^stopped by AbortError after \d+ tokens\nleft the loop after \d+ characters\n$/,
@@ -46,12 +50,25 @@ async function printed(
 }
 
 for (const [name, wanted] of Object.entries(EXAMPLES)) {
-  if (name === "session.ts") continue;
+  if (name === "session.ts" || name === "lora.ts") continue;
   Deno.test(`examples/${name} runs with leave to read and nothing else`, async () => {
     const text = await withFile(tinyChat(), (path) => printed(name, [path]));
     assert.match(text, wanted);
   });
 }
+
+Deno.test("examples/lora.ts computes with each adapter", async () => {
+  await withFile(tinyChat(), async (path) => {
+    const modules = ["blk.0.attn_q.weight", "blk.0.ffn_up.weight"]
+      .map((name) => ({ name, inputs: 32, outputs: 32, rank: 3 }));
+    const paths = [1, 2].map((seed) => `${path}.${seed}.gguf`);
+    for (const [i, to] of paths.entries()) {
+      await Deno.writeFile(to, writeGguf(ggufAdapter(modules, i)));
+    }
+    const text = await printed("lora.ts", [path, ...paths]);
+    assert.match(text, EXAMPLES["lora.ts"]!);
+  });
+});
 
 Deno.test("examples/session.ts goes on in another process, with leave to write its file", async () => {
   await withFile(tinyChat(), async (path) => {

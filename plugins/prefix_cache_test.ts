@@ -234,6 +234,7 @@ Deno.test("prefixCache() counts misses by reason, and tells observers", async ()
     unseen: 1,
     evicted: 1,
     salted: 1,
+    adapters: 0,
     unwanted: 0,
     off: 0,
   });

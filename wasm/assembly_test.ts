@@ -15,7 +15,7 @@ function constants(file: string): Map<string, number> {
     new URL(`./assembly/${file}`, import.meta.url),
   );
   const found = text.matchAll(
-    /const ([A-Z][A-Z0-9_]*)(?:: \w+)? = (0x[\da-f]+|\d+);/g,
+    /const ([A-Z][A-Z0-9_]*)(?:: \w+)? = (0x[\da-f]+|-?\d+);/g,
   );
   return new Map(Array.from(found, ([, name, n]) => [name!, Number(n)]));
 }

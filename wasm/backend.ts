@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Adapter, AdapterBatch } from "../core/adapters.ts";
 import type {
   Backend,
   BackendLimits,
@@ -27,6 +28,13 @@ import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
 import { wasmLimits } from "./limits.ts";
 import { placeWeights, type Weights } from "./load.ts";
+import {
+  LoraTables,
+  placeAdapters,
+  type PlacedAdapters,
+  readAdapters,
+  takeLora,
+} from "./lora.ts";
 import { MAX_BYTES, WasmMemory } from "./memory.ts";
 import { openBlocks } from "./open_blocks.ts";
 import { takePlaces, takeRopes, TOP } from "./places.ts";
@@ -61,6 +69,8 @@ export interface WasmOptions {
   readonly exact?: boolean | undefined;
   /** Which layers are streamed. Default: none. */
   readonly weights?: WeightPlan | undefined;
+  /** What requests may add to the model. Default: nothing. */
+  readonly adapters?: readonly Adapter[] | undefined;
   /** Default: what the machine runs. */
   readonly build?: KernelBuild | undefined;
   /** How products are summed, for tests; default by probe. See assembly/lanes.ts. */
@@ -100,6 +110,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     [...spec.tensors.values()].map((tensor) => tensor.type),
   );
   const weights = placeWeights(spec, memory, exact, options.weights);
+  const adapters = placeAdapters(options.adapters ?? [], space);
   const feeding = takeFeeding(space, weights);
   const build = options.build ?? bestBuild();
   const module = await kernelModule(build);
@@ -119,6 +130,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
   let feeders: Feeders | undefined;
   try {
     await readWeights(options, memory, workers, weights, threads);
+    await readAdapters(adapters, memory, signal);
     if (feeding !== undefined) {
       const { paths } = options;
       const shared = { module, memory: memory.memory, paths };
@@ -134,6 +146,7 @@ export async function createWasm(options: WasmOptions): Promise<WasmBackend> {
     extent,
     space,
     weights,
+    adapters,
     workers,
     feeders,
     ringWords: feeding?.words ?? 0,
@@ -149,6 +162,7 @@ interface Parts {
   readonly extent: Extent;
   readonly space: Space;
   readonly weights: Weights;
+  readonly adapters: PlacedAdapters;
   readonly workers: Workers;
   /** Where layers are streamed. */
   readonly feeders: Feeders | undefined;
@@ -179,6 +193,7 @@ export class WasmBackend implements Backend {
   #places: Places | undefined;
   #program = 0;
   #layers: LayerParts | undefined;
+  #adapters: ReturnType<LoraTables["batch"]> | undefined;
   #records: Int32Array = new Int32Array(0);
   #words: Int32Array = new Int32Array(0);
   #tiles: Int32Array = new Int32Array(0);
@@ -242,6 +257,11 @@ export class WasmBackend implements Backend {
       "step program",
       programBytes(spec),
     );
+    const { adapters, space, limits, extent } = this.#parts;
+    const lora = takeLora(adapters, spec, space, limits, extent);
+    const tables = lora &&
+      new LoraTables(adapters, lora, this.memory, places.seqs);
+    this.#adapters = tables?.batch(this.memory, limits.seqs);
     placeSealed(parts, groups, places, this.#size);
     this.#boundaries = boundariesOf(groups);
     const ring = streams
@@ -267,6 +287,7 @@ export class WasmBackend implements Backend {
       ringWords: this.#parts.ringWords,
       boundaries,
       edges,
+      lora: tables,
     });
     const words = this.memory.i32(places.parts, partWordBytes(layers) / 4);
     this.#layers = new LayerParts(words, targets, layers);
@@ -325,6 +346,7 @@ export class WasmBackend implements Backend {
     const ends = batch.wanted === 0 && !batch.stream?.segments;
     this.#layers!.prepare(batch.hidden, batch.sweep, ends);
     this.#stream?.prepare();
+    this.#adapters?.flush();
     const records = this.#records, size = RECORD_BYTES / 4;
     for (let i = NEXT_WORD; i < records.length; i += size) records[i] = 0;
   }
@@ -388,6 +410,7 @@ export class WasmBackend implements Backend {
       wanted: 0,
       wantedRows: memory.i32(at.wantedRows, limits.wanted).fill(0),
       top: 0,
+      adapters: this.#adapters satisfies AdapterBatch | undefined,
       stream: this.#stream?.batch,
       hidden: boundaries.length === 0 ? undefined : {
         boundaries,

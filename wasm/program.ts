@@ -12,6 +12,7 @@ import {
   routersOf,
 } from "../core/model.ts";
 import type { Matrix, Weights } from "./load.ts";
+import type { LoraTables } from "./lora.ts";
 import { layerWord, noTargets, startWord, type Targets } from "./boundaries.ts";
 import { addExperts, type ExpertPlaces, expertRecords } from "./experts.ts";
 import { f32, FLAG, KIND, RECORD_BYTES, Records } from "./records.ts";
@@ -98,6 +99,8 @@ export interface ProgramOptions {
   readonly boundaries?: readonly number[] | undefined;
   /** Layers at which a step may begin or end. Default: none. */
   readonly edges?: readonly number[] | undefined;
+  /** Where adapters are; absent: there are none. */
+  readonly lora?: LoraTables | undefined;
 }
 
 /** A step program, and where steps may go on in it. */
@@ -115,7 +118,7 @@ export function ropeKey(rope: RopeSpec): string {
 /** Writes the whole forward pass. */
 export function compileProgram(options: ProgramOptions): Program {
   const { spec, weights, places: at, ropes, extent } = options;
-  const { boundaries = [], edges = [] } = options;
+  const { boundaries = [], edges = [], lora } = options;
   const out = new Records(), targets = noTargets();
   const here = (): number => options.base + out.length * RECORD_BYTES;
   const hidden = spec.hidden * 4;
@@ -163,7 +166,32 @@ export function compileProgram(options: ProgramOptions): Program {
       layout.float ? tensor.inputs : tensor.inputs / 32,
       panels,
       rows,
+      lora?.delta(name) ?? 0,
     );
+  };
+
+  /** Whether adapters add to products that read one input; its rows are needed as f32. */
+  const adapted = (names: readonly string[]): number =>
+    lora !== undefined && names.some((name) => lora.adds(name))
+      ? lora.places.adapted
+      : 0;
+  /** Before these products: what adapters make of their input. */
+  const low = (
+    names: readonly string[],
+    forms: Forms,
+    rows: number,
+    pick = 0,
+  ): void => {
+    const site = lora?.site(names, pick);
+    if (site === undefined) return;
+    const { downs, count, panels } = site;
+    const { inputs } = matrix(names[0]!).tensor;
+    out.add(
+      KIND.low,
+      0,
+      ...[adapted(names), downs, count, panels, forms.xn, inputs, rows, pick],
+    );
+    out.barrier();
   };
 
   for (const place of ropes) {
@@ -189,18 +217,20 @@ export function compileProgram(options: ProgramOptions): Program {
 
   // A layer ends by leaving what it adds to x; the next norm adds it.
   let pending = 0, after = 0, scale = 1;
-  const norm = (weight: string, flags: number): void => {
+  const norm = (weight: string, ...names: string[]): void => {
     const eps = f32(spec.normEps);
     row(
       KIND.norm,
-      flags,
+      wants(...names),
       ...[at.x, hidden, spec.hidden] as const,
       at.first,
       at.rows,
-      ...[vector(weight), eps, pending, after, 0, 0, 0, f32(scale)],
+      ...[vector(weight), eps, pending, after, 0, 0, 0],
+      ...[f32(scale), adapted(names)],
     );
     out.barrier();
     pending = 0;
+    low(names, at.first, at.rows);
   };
   /** What the last product left is added to x now. */
   const settle = (): void => {
@@ -261,7 +291,7 @@ export function compileProgram(options: ProgramOptions): Program {
     }
     targets.first.push(here());
     const release = awaited(options, out, index);
-    norm(t.attnNorm, wants(t.q, t.k, t.v));
+    norm(t.attnNorm, t.q, t.k, t.v);
     leap("query");
     product(t.q, at.first, at.qkv, stride, at.rows);
     targets.query.push(here());
@@ -282,12 +312,13 @@ export function compileProgram(options: ProgramOptions): Program {
       ...[at.heads, wide, qHeads * headDim] as const,
       at.first,
       at.rows,
-      ...[0, 0, 0, 0, 0, 0, attend],
+      ...[0, 0, 0, 0, 0, 0, attend, 0, adapted([t.attnOut])],
     );
     out.barrier();
+    low([t.attnOut], at.first, at.rows);
     addTo(t.attnOut, at.first, t.postAttnNorm, layer);
     const readers = mlp === undefined ? [] : [mlp.gate, mlp.up];
-    norm(t.ffnNorm, wants(...readers, ...routersOf(layer)));
+    norm(t.ffnNorm, ...readers, ...routersOf(layer));
     const combine = experts && addExperts({
       ...{ out, base: options.base, spec, layer, at: at.experts!, product },
       ...{ wants, norm: vector(t.ffnNorm), rows: at.rows, x: at.x },
@@ -307,9 +338,10 @@ export function compileProgram(options: ProgramOptions): Program {
         ...[at.gate, width, mlp.ffn] as const,
         at.second,
         at.rows,
-        ...[0, 0, 0, 0, 0, at.up],
+        ...[0, 0, 0, 0, 0, at.up, 0, 0, adapted([mlp.down])],
       );
       out.barrier();
+      low([mlp.down], at.second, at.rows);
       addTo(mlp.down, at.second, t.postFfnNorm, layer);
     }
     if (combine !== undefined) {
@@ -332,8 +364,10 @@ export function compileProgram(options: ProgramOptions): Program {
     at.first,
     at.wanted,
     ...[vector(spec.outputNorm), f32(spec.normEps), 0, 0, at.wantedRows],
+    ...[0, 0, 0, adapted([spec.output])],
   );
   out.barrier();
+  low([spec.output], at.first, at.wanted, at.wantedRows);
   const line = extent.vocab * 4;
   product(spec.output, at.first, at.logits, line, at.wanted);
   out.barrier();
@@ -445,5 +479,5 @@ function attention(
 /** Bytes that a program of this model takes at most. */
 export function programBytes(spec: ModelSpec): number {
   const experts = spec.layers.reduce((n, l) => n + expertRecords(l), 0);
-  return (spec.layers.length * 25 + 33 + experts) * RECORD_BYTES;
+  return (spec.layers.length * 29 + 34 + experts) * RECORD_BYTES;
 }

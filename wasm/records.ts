@@ -16,6 +16,7 @@ export const BARRIER = 1;
 
 /** Kinds of records; a product's kind is `product` plus its lane layout. */
 export const KIND = {
+  low: -1,
   embed: 1,
   angles: 2,
   norm: 3,

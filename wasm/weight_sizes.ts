@@ -4,12 +4,14 @@
  *
  * @module
  */
+import type { Adapter } from "../core/adapters.ts";
 import type { BoundGroup } from "../core/backend.ts";
 import { heap } from "../core/heap.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { WeightSizes } from "../core/weight_plan.ts";
 import { lines } from "./kernels.ts";
 import { type LimitOptions, wasmLimits } from "./limits.ts";
+import { placeAdapters, takeLora } from "./lora.ts";
 import { type Books, placeWeights } from "./load.ts";
 import { placeRopes, takePlaces } from "./places.ts";
 import { programBytes } from "./program.ts";
@@ -29,6 +31,7 @@ export interface SizeOptions extends LimitOptions {
   readonly tableStride: number;
   /** Layers before which hidden states are wanted. Default 0. */
   readonly boundaries?: number;
+  readonly adapters?: readonly Adapter[] | undefined;
 }
 
 /** The sizes of a backend whose steps have up to each of `rows` rows; none of K and V. */
@@ -36,12 +39,15 @@ export function weightSizes(
   options: SizeOptions,
   rows: readonly number[],
 ): Omit<WeightSizes, "leastKv" | "contextKv"> {
-  const { spec, exact } = options;
+  const { spec, exact, adapters = [] } = options;
   const { experts, ...bytes } = weightBytes(spec, exact);
   const streaming = (experts: boolean) => streamingBytes(spec, exact, experts);
+  const space = new Space(books());
+  placeAdapters(adapters, space);
   return {
     budget: wasmLimits(options).bytes,
     ...bytes,
+    fixed: bytes.fixed + total(space),
     steps: rows.map((rows) => ({ rows, bytes: stepBytes(options, rows) })),
     streaming: streaming(false),
     ...experts && { experts: { ...experts, streaming: streaming(true) } },
@@ -66,12 +72,18 @@ function stepBytes(options: SizeOptions, rows: number): number {
   takePlaces(parts, groups, tableStride, options.boundaries);
   placeRopes(parts, context);
   work(programBytes(spec));
+  const adapters = placeAdapters(options.adapters ?? [], new Space(books()));
+  takeLora(adapters, spec, space, limits, extent);
   for (const { fused, layers } of groups) {
     for (const layer of layers) {
       const centre = fused?.centre?.(layer);
       if (centre !== undefined) work(centre.length * 4);
     }
   }
+  return total(space);
+}
+
+function total(space: Space): number {
   return space.entries().reduce((sum, e) => sum + e.bytes, 0);
 }
 

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Adapter } from "../adapters.ts";
 import type {
   Backend,
   BackendLimits,
@@ -18,6 +19,7 @@ import type { LedgerLine } from "../ledger.ts";
 import type { ModelSpec } from "../model.ts";
 import type { AttendKernel, Transcoder } from "../slots.ts";
 import type { BlockShape } from "../types.ts";
+import { adapterValues, ReferenceAdapters } from "./adapters.ts";
 import { batchLengths, checkBatch, makeBatch } from "./batch.ts";
 import {
   activationLengths,
@@ -43,6 +45,8 @@ export interface ReferenceOptions {
   readonly read: (name: string) => Promise<Float32Array>;
   /** `bytes` is the size of the device memory: weights, activations and blocks. */
   readonly limits: ReferenceLimits;
+  /** What requests may add to the model. Default: nothing. */
+  readonly adapters?: readonly Adapter[] | undefined;
 }
 
 /**
@@ -66,6 +70,7 @@ export function referenceBytes(
   limits: Omit<ReferenceLimits, "bytes">,
   groups: number,
   tableStride: number,
+  adapters: readonly Adapter[] = [],
 ): number {
   const lengths = [
     ...wantedTensors(spec).map((t) => t.inputs * t.outputs),
@@ -73,7 +78,8 @@ export function referenceBytes(
     limits.wanted * spec.vocab,
     limits.wanted * limits.top,
     limits.wanted * limits.top,
-    ...batchLengths(limits, groups, tableStride),
+    ...batchLengths(limits, groups, tableStride, adapters.length),
+    ...adapters.map(adapterValues),
   ];
   const spans = lengths.map((n) => Math.ceil(n * 4 / ALIGN) * ALIGN);
   // The first bytes of a heap are never handed out.
@@ -94,6 +100,8 @@ class Reference implements Backend {
   readonly #read: ReferenceOptions["read"];
   readonly #holdings: Holdings;
   readonly #weights: ReadonlyMap<string, Float32Array>;
+  readonly #adapters: ReferenceAdapters;
+  readonly #adapterCount: number;
   readonly #activations: Activations;
   readonly #logits: Float32Array;
   readonly #topIds: Int32Array;
@@ -105,7 +113,7 @@ class Reference implements Backend {
   #batch: StepBatch | undefined;
   #state: "idle" | "running" | "closed" = "idle";
 
-  constructor({ spec, read, limits }: ReferenceOptions) {
+  constructor({ spec, read, limits, adapters = [] }: ReferenceOptions) {
     this.memory = new HostMemory(limits.bytes, ALIGN);
     this.openBlocks = openFloats(this.memory.buffer);
     this.limits = { ...limits, maxSpan: this.memory.maxSpan, align: ALIGN };
@@ -119,6 +127,8 @@ class Reference implements Backend {
         holdings.floats("weights", t.component, t.inputs * t.outputs),
       ]),
     );
+    this.#adapters = new ReferenceAdapters(adapters, holdings);
+    this.#adapterCount = adapters.length;
     this.#activations = makeActivations(holdings, spec, limits.rows);
     const { wanted, top } = limits;
     const own = "activations";
@@ -149,6 +159,7 @@ class Reference implements Backend {
       tableStride,
       boundaries,
       this.#spec.hidden,
+      this.#adapterCount,
     );
   }
 
@@ -175,6 +186,7 @@ class Reference implements Backend {
         places: this.#places,
         batch,
         activations: this.#activations,
+        adapters: this.#adapters,
       }, this.#logits);
       return this.#result(batch.wanted, Math.min(batch.top, this.#spec.vocab));
     } finally {
@@ -207,6 +219,7 @@ class Reference implements Backend {
       place.set(values);
       this.#loaded.add(name);
     }
+    await this.#adapters.load();
   }
 
   #result(wanted: number, top: number): StepResult {

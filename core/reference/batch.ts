@@ -17,6 +17,7 @@ export function makeBatch(
   tableStride: number,
   boundaries: readonly number[] = [],
   width = 0,
+  adapters = 0,
 ): StepBatch {
   const ints = (length: number) => holdings.ints("workspace", "batch", length);
   const perGroup = Array.from({ length: groups });
@@ -38,6 +39,11 @@ export function makeBatch(
     wanted: 0,
     wantedRows: ints(limits.wanted),
     top: 0,
+    adapters: adapters === 0 ? undefined : {
+      count: adapters,
+      scales: holdings.floats("workspace", "batch", limits.seqs * adapters),
+      active: false,
+    },
     hidden: boundaries.length === 0 ? undefined : {
       boundaries,
       width,
@@ -58,10 +64,11 @@ export function batchLengths(
   limits: Pick<BackendLimits, "rows" | "seqs" | "wanted">,
   groups: number,
   tableStride: number,
+  adapters = 0,
 ): number[] {
   const { rows, seqs, wanted } = limits;
   const perGroup = [seqs * tableStride, rows, rows, rows, rows];
-  const lengths = [rows, rows, rows, wanted];
+  const lengths = [rows, rows, rows, wanted, seqs * adapters];
   for (let g = 0; g < groups; g++) lengths.push(...perGroup);
   return lengths;
 }

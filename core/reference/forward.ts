@@ -10,6 +10,7 @@ import {
   type MlpSpec,
   type ModelSpec,
 } from "../model.ts";
+import type { ReferenceAdapters } from "./adapters.ts";
 import { append, attend, type LayerBlocks } from "./attention.ts";
 import { embed } from "./embed.ts";
 import { expertsOf } from "./experts.ts";
@@ -103,6 +104,7 @@ export interface Pass {
   readonly places: readonly LayerPlace[];
   readonly batch: StepBatch;
   readonly activations: Activations;
+  readonly adapters: ReferenceAdapters;
 }
 
 /**
@@ -132,7 +134,7 @@ export function forward(pass: Pass, logits: Float32Array): void {
     const norm = pass.weight(spec.outputNorm);
     rmsNorm(x.subarray(from, from + hidden), norm, spec.normEps, row);
     const to = logits.subarray(i * spec.vocab, (i + 1) * spec.vocab);
-    matmul(row, pass.weight(spec.output), hidden, to);
+    project(pass, spec.output, row, hidden, to, [batch.wantedRows[i]!]);
     softCap(to, spec.logitCap, spec.logitScale);
   }
 }
@@ -156,9 +158,9 @@ function attention(
   const k = a.k.subarray(0, rows * layer.kvHeads * headDim);
   const v = a.v.subarray(0, k.length);
   rmsNorm(x, weight(t.attnNorm), spec.normEps, y);
-  matmul(y, weight(t.q), spec.hidden, q);
-  matmul(y, weight(t.k), spec.hidden, k);
-  matmul(y, weight(t.v), spec.hidden, v);
+  project(pass, t.q, y, spec.hidden, q);
+  project(pass, t.k, y, spec.hidden, k);
+  project(pass, t.v, y, spec.hidden, v);
   if (t.qBias !== undefined) addBias(q, weight(t.qBias));
   if (t.kBias !== undefined) addBias(k, weight(t.kBias));
   if (t.vBias !== undefined) addBias(v, weight(t.vBias));
@@ -172,11 +174,26 @@ function attention(
   appendRows(pass, layer, place, { k, v });
   if (ends) return;
   attendRows(pass, layer, place, { q, o });
-  matmul(o, weight(t.attnOut), layer.qHeads * headDim, y);
+  project(pass, t.attnOut, o, layer.qHeads * headDim, y);
   if (t.postAttnNorm !== undefined) {
     rmsNorm(y, weight(t.postAttnNorm), spec.normEps, y);
   }
   residual(x, y, layer.residualScale);
+}
+
+/** A product with what adapters add to it. `rows`: as the batch counts them; default all. */
+function project(
+  { batch, weight, adapters }: Pass,
+  name: string,
+  x: Float32Array,
+  inputs: number,
+  out: Float32Array,
+  rows?: readonly number[],
+): void {
+  matmul(x, weight(name), inputs, out);
+  if (!batch.adapters?.active) return;
+  const all = rows ?? Array.from({ length: batch.rows }, (_, row) => row);
+  adapters.add(name, batch, all, x, inputs, out);
 }
 
 function blocksOf(
@@ -268,10 +285,16 @@ function feedForward(pass: Pass, layer: LayerSpec, x: Float32Array): void {
   const run = (one: MlpSpec, x: Float32Array, out: Float32Array): void => {
     const gates = a.gate.subarray(0, x.length / spec.hidden * one.ffn);
     const up = a.up.subarray(0, gates.length);
-    matmul(x, weight(one.gate), spec.hidden, gates);
-    matmul(x, weight(one.up), spec.hidden, up);
+    // Of experts, one row at a time comes.
+    const first = (x.byteOffset - y.byteOffset) / x.BYTES_PER_ELEMENT;
+    const rows = Array.from(
+      { length: x.length / spec.hidden },
+      (_, i) => first / spec.hidden + i,
+    );
+    project(pass, one.gate, x, spec.hidden, gates, rows);
+    project(pass, one.up, x, spec.hidden, up, rows);
     gate(gates, up, layer.activation);
-    matmul(gates, weight(one.down), one.ffn, out);
+    project(pass, one.down, gates, one.ffn, out, rows);
   };
   if (experts === undefined) run(mlp!, y, y);
   else expertsOf(pass, experts, mlp, run, y);

@@ -13,6 +13,7 @@ import { withFile } from "../../models/testing/files.ts";
 import { type Changes, tinyLlama } from "../../models/testing/tiny_llama.ts";
 import { createTokenizer } from "../../models/tokenizer.ts";
 import { createWasm, type WasmBackend } from "../../wasm/backend.ts";
+import { Adapters } from "../adapters.ts";
 import { Engine } from "../engine.ts";
 import { load } from "../load.ts";
 import type { LoadOptions } from "../options.ts";
@@ -71,6 +72,7 @@ export function openEngine(): Promise<{
       model: path,
       spec,
       tokenizer: createTokenizer(file),
+      adapters: new Adapters(),
       backend,
       compiled,
       plan,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { tenantOf } from "../../core/adapters.ts";
 import type { BlockContent, Miss, PrefixIndex } from "../../core/slots.ts";
 import type { BlockId } from "../../core/types.ts";
 import {
@@ -109,7 +110,10 @@ export class ChainIndex implements PrefixIndex {
       twin !== undefined && twin.salt !== content.salt &&
       commonTokens(twin, content) === twin.tokens.length
     ) {
-      return { reason: "salted", position: from };
+      const whose = tenantOf(twin.salt) === tenantOf(content.salt)
+        ? "adapters"
+        : "salted";
+      return { reason: whose, position: from };
     }
     const siblings = parent?.children ??
       this.#roots.get(rootOf(content) ?? "");

@@ -41,6 +41,7 @@ function seed(text: Partial<SessionText>, tokens: readonly number[]): Sample {
     past: "",
     sampler: undefined,
     cut: false,
+    adapters: [],
     ...text,
   }, tokens);
   finishHead(head, Math.min(2, tokens.length), head.length);

@@ -261,7 +261,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "tenants have no salt",
     file: "core/admit.ts",
-    find: 'salt: request.tenant ?? "",',
+    find: "salt: saltOf(request),",
     replace: 'salt: "",',
     tests: ["plugins/tenants_test.ts"],
   },
@@ -1070,6 +1070,63 @@ export const MUTANTS: readonly Mutant[] = [
     find: "return start && ",
     replace: "return first && ",
     tests: ["models/safetensors/tokenizer_test.ts"],
+  },
+  {
+    name: "salts of adapters and of tenants may be one",
+    file: "core/adapters.ts",
+    find: "tenant.startsWith(MARK) ? MARK + MARK + tenant : tenant",
+    replace: "tenant",
+    tests: ["core/adapters_test.ts"],
+  },
+  {
+    name: "adapters of sequences before the first that has any stay",
+    file: "core/adapters.ts",
+    find: "if (!batch.active) batch.scales.fill(0, 0, i * batch.count);",
+    replace: "",
+    tests: ["core/adapters_test.ts"],
+  },
+  {
+    name: "forks compute without their adapters",
+    file: "core/cache.ts",
+    find: "made.adapters = s.adapters;",
+    replace: "",
+    tests: ["engine/lora_test.ts"],
+  },
+  {
+    name: "rows of q and k stay as they were trained",
+    file: "models/lora/fit.ts",
+    find: "if (rope.style === style) return undefined;",
+    replace: "if (rope.style) return undefined;",
+    tests: ["models/lora/mod_test.ts"],
+  },
+  {
+    name: "all patterns are of names",
+    file: "models/lora/peft_config.ts",
+    find: "repeats <= 3",
+    replace: "repeats <= 30",
+    tests: ["models/lora/mod_test.ts"],
+  },
+  {
+    name: "an output with its own rows is scaled by others",
+    file: "wasm/lora.ts",
+    find: "this.#add(this.places.adapted, pick, own.length);",
+    replace: "this.#add(this.places.adapted, 0, own.length);",
+    tests: ["wasm/lora_test.ts"],
+  },
+  {
+    name: "a restored session has no adapters",
+    file: "engine/session_restore.ts",
+    find:
+      "salt: saltOf({ tenant, adapters: engine.adapters.set({ adapters }) }),",
+    replace: "salt: tenant,",
+    tests: ["engine/lora_session_test.ts"],
+  },
+  {
+    name: "blocks in sessions are anyone's, whatever their adapters",
+    file: "core/kept_prefix.ts",
+    find: "open = anyonesSalt(this.#salt)",
+    replace: 'open = ""',
+    tests: ["engine/lora_session_test.ts"],
   },
   // Weight types, and weights that are rounded when they are read.
   {

@@ -16,7 +16,7 @@ import { ADD, Product, put } from "./product";
 
 // @ts-ignore: decorator
 @inline
-function weights(type: i32, p: usize): v128 {
+export function weights(type: i32, p: usize): v128 {
   if (type == F32) return v128.load(p);
   if (type == BF16) return loadBrains(p);
   return f32x4.mul(

@@ -19,6 +19,8 @@ export class Product {
   panels: i32;
   /** Address of the number of rows. */
   rows: usize;
+  /** What adapters add to it; 0: nothing. */
+  delta: usize;
 }
 
 /** The result is added to what is there. */

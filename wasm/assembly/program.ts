@@ -15,6 +15,7 @@ import { barrier } from "./barrier";
 import { Seal, sealBlocks } from "./seal";
 import { Embed, embedRows } from "./embed";
 import { Top, topMerge, topShare } from "./top";
+import { addDelta, Delta, Low, lowRows } from "./lora";
 import { Boundary, boundaryRows, Leap } from "./boundary";
 import { Release, releaseLayer, Wait, waitLayer } from "./ring";
 import { waitItem } from "./cache";
@@ -37,6 +38,9 @@ import {
 @inline export const NEXT: usize = 124;
 
 // Kinds of records; products are PRODUCT + layout.
+/** Below all others, so that layouts can be added to. */
+// @ts-ignore: decorator
+@inline const LOW = -1;
 // @ts-ignore: decorator
 @inline const END = 0;
 // @ts-ignore: decorator
@@ -98,8 +102,15 @@ function ticket(units: i32, threads: i32, k: i32): i32 {
   return units - left;
 }
 
-/** Computes panels [from, to) of a product. */
+/** Computes panels [from, to) of a product, what adapters add to it included. */
 function product(a: Product, mode: i32, from: i32, to: i32): void {
+  multiply(a, mode, from, to);
+  if (a.delta == 0) return;
+  const rows = load<i32>(a.rows);
+  addDelta(changetype<Delta>(a.delta), a.out, a.stride, rows, from, to);
+}
+
+function multiply(a: Product, mode: i32, from: i32, to: i32): void {
   switch (a.kind - PRODUCT) {
     case layout.F32: return floats.f32s(a, from, to);
     case layout.F16: return floats.f16s(a, from, to);
@@ -180,6 +191,10 @@ export function run(
     if (kind == END) return;
     if (kind >= PRODUCT) {
       share(p, false, mode, threads);
+    } else if (kind == LOW) {
+      const a = changetype<Low>(p);
+      if (load<i32>(a.adapted) == 0) continue;
+      lowRows(a, p + NEXT);
     } else if (kind == GATED) {
       share(p, true, mode, threads);
       p += RECORD * 3;

@@ -42,6 +42,8 @@ export class Row {
   attend: usize;
   /** Norm: what is added to x is multiplied by this. */
   scale: f32;
+  /** What the step says of adapters that read the rows; 0: none do. */
+  adapted: usize;
 }
 
 // @ts-ignore: decorator
@@ -111,7 +113,7 @@ function code(p: usize, inverse: v128): v128 {
 /** Writes values [from, to) of row `r` in the forms that its readers want. */
 function emit(a: Row, src: usize, r: i32, from: usize, to: usize): void {
   if (a.flags & QUANT) quantise(a, src, r, from >> 5, to >> 5);
-  if (a.flags & FLOAT) {
+  if ((a.flags & FLOAT) || (a.adapted && load<i32>(a.adapted))) {
     let p = a.xn + ((<usize> (r >> 2) * a.n + from) << 4) +
       (<usize> (r & 3) << 2);
     for (let i = from; i < to; i++, p += 16) {

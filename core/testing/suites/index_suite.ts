@@ -38,6 +38,7 @@ const REASONS: readonly MissReason[] = [
   "unseen",
   "evicted",
   "salted",
+  "adapters",
 ];
 
 /** The laws of the `index` slot. */
