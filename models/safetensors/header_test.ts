@@ -71,6 +71,10 @@ const REFUSED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   ],
   "an empty header": [length(0n, 8), /its header is not JSON/],
   "no JSON": [withHeader("{"), /its header is not JSON/],
+  "what a terminal acts on": [
+    withHeader('{"a":\x00\x9b2J'),
+    /its header is not JSON: [^\0\x9b]*\\u0000[^\0\x9b]*$/,
+  ],
   "deep nesting": [withHeader("[".repeat(100_000)), /its header is not JSON/],
   "no UTF-8": [
     (() => {

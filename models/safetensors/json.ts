@@ -4,7 +4,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import { quote } from "../gguf/walk.ts";
+import { escaped, quote, show } from "../gguf/quote.ts";
 
 /** An object of JSON whose values are not looked at yet. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -36,9 +36,13 @@ export function parseObject(
     const why = cause instanceof TypeError
       ? "it is no UTF-8"
       : (cause as Error).message;
-    throw new ModelError(path, `${what} is not JSON: ${why.slice(0, 200)}`, {
-      cause,
-    });
+    throw new ModelError(
+      path,
+      `${what} is not JSON: ${escaped(why.slice(0, 200))}`,
+      {
+        cause,
+      },
+    );
   }
   if (!isObject(value)) {
     throw new ModelError(path, `${what} is ${kindOf(value)}, wanted an object`);
@@ -57,8 +61,7 @@ export function parseObject(
 export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isObject(value)) return "an object";
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return show(value);
 }
 
 /** The first key that an object of a sound JSON text has twice. */

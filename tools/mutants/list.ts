@@ -994,6 +994,20 @@ export const MUTANTS: readonly Mutant[] = [
     tests: FUZZ,
   },
   {
+    name: "fuzz: a stored tensor may be longer than its shape",
+    file: "models/safetensors/header.ts",
+    find: "if (to - from !== wanted) {",
+    replace: "if (to - from < wanted) {",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: an adapter may be of another model",
+    file: "models/lora/fit.ts",
+    find: "if (a.columns !== inputs || b.rows !== outputs) {",
+    replace: "if (a.columns !== inputs) {",
+    tests: FUZZ,
+  },
+  {
     name: "inspect: working memory takes nothing",
     file: "cli/inspection/fit.ts",
     find: "if (weights + working + sizes.leastKv <= limit) {",
