@@ -38,6 +38,8 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map(
 );
 
 const MAX_LAYERS = 1024;
+/** Values of a head: far beyond any model's. */
+const MAX_HEAD = 65_536;
 
 /**
  * Describes the model in an opened file, every needed tensor's shape checked
@@ -266,6 +268,13 @@ function headDimOf(meta: Metadata, hidden: number, heads: number): number {
     );
   }
   const headDim = meta.count(key, hidden / heads);
+  // Factors are worked out for every value before matrices are looked at.
+  if (headDim > MAX_HEAD) {
+    meta.fail(
+      `heads have ${headDim} values by "${meta.key(key)}" or ` +
+        `"${meta.key("embedding_length")}", wanted at most ${MAX_HEAD}`,
+    );
+  }
   const values = meta.count("attention.value_length", headDim);
   if (values !== headDim) {
     meta.fail(

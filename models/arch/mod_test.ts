@@ -100,6 +100,16 @@ Deno.test("modelSpec() accepts zeros where a feature is off", async () => {
 
 const REFUSED: readonly [string, WrittenFile, RegExp][] = [
   [
+    "heads for which YaRN would work out a thousand million factors",
+    tinyLlama({
+      ...set("attention.key_length", VALUE.U32, 2 ** 31 - 2),
+      ...set("attention.value_length", VALUE.U32, 2 ** 31 - 2),
+      ...set("rope.scaling.type", VALUE.STRING, "yarn"),
+      ...set("rope.scaling.factor", VALUE.F32, 4),
+    }),
+    /heads have 2147483646 values .*, wanted at most 65536/,
+  ],
+  [
     "another rope scaling",
     tinyLlama(set("rope.scaling.type", VALUE.STRING, "ntk")),
     /"ntk", wanted one of none, linear, yarn, longrope/,

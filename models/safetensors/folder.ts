@@ -152,7 +152,10 @@ function indexOf(path: string, json: JsonObject): Map<string, string> {
   const index = new Map<string, string>();
   for (const [name, file] of Object.entries(map)) {
     // A plain name in this folder: what lies elsewhere is none of its business.
-    if (typeof file !== "string" || !/^[^\\/:\0]+\.safetensors$/i.test(file)) {
+    if (
+      typeof file !== "string" ||
+      !/^[^\\/:\p{Cc}\p{Zl}\p{Zp}]+\.safetensors$/iu.test(file)
+    ) {
       throw new ModelError(
         path,
         `tensor ${quote(name)} is in the file ${kindOf(file)}, wanted a name ` +

@@ -47,6 +47,12 @@ export function parseObject(
   if (!isObject(value)) {
     throw new ModelError(path, `${what} is ${kindOf(value)}, wanted an object`);
   }
+  if (isDeeper(value, MOST_DEPTH)) {
+    throw new ModelError(
+      path,
+      `${what} is nested more than ${MOST_DEPTH} deep, wanted less`,
+    );
+  }
   const twice = unique ? repeatedKey(text) : undefined;
   if (twice !== undefined) {
     throw new ModelError(
@@ -55,6 +61,17 @@ export function parseObject(
     );
   }
   return value;
+}
+
+/** Levels of lists and objects; whoever walks them needs room for each. */
+const MOST_DEPTH = 64;
+
+/** Whether a value has more levels of lists and objects than that. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  const values = Array.isArray(value) ? value : Object.values(value);
+  return values.some((v) => isDeeper(v, levels - 1));
 }
 
 /** A value for a message: what it is, and what it says where that is short. */

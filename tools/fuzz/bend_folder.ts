@@ -84,8 +84,10 @@ function bendTensor(header: Record<string, Stored>, r: Random): void {
   const shape = Array.isArray(tensor.shape) ? tensor.shape : [];
   const range = Array.isArray(tensor.data_offsets) ? tensor.data_offsets : [];
   const edge = (): number => Number(r.pick(EDGES));
-  switch (r.below(10)) {
+  switch (r.below(12)) {
     case 0:
+    case 1:
+    case 2:
       return void (tensor.dtype = r.pick([
         "F32",
         "F16",
@@ -95,29 +97,29 @@ function bendTensor(header: Record<string, Stored>, r: Random): void {
         "Q4",
         "f32",
       ]));
-    case 1:
-      return void (tensor.shape = shape.toReversed());
-    case 2:
-      return void (tensor.shape = [...shape, 1]);
     case 3:
-      return void (tensor.shape = shape.map((d) => r.once(2) ? edge() : d));
+      return void (tensor.shape = shape.toReversed());
     case 4:
+      return void (tensor.shape = [...shape, 1]);
+    case 5:
+      return void (tensor.shape = shape.map((d) => r.once(2) ? edge() : d));
+    case 6:
       return void (tensor.data_offsets = range.map((d) =>
         r.once(2) ? edge() : d
       ));
-    case 5:
+    case 7:
       return void (tensor.data_offsets = range.map((d) =>
         Number(d) + r.pick([-4, -1, 1, 4])
       ));
-    case 6:
+    case 8:
       return void ([tensor.data_offsets, second.data_offsets] = [
         second.data_offsets,
         range,
       ]);
-    case 7:
+    case 9:
       header[name.replace(/\d+/, String(r.below(40)))] = tensor;
       return void delete header[name];
-    case 8:
+    case 10:
       return void (header[`${name}${r.pick(["x", ".bias", "\n"])}`] = {
         ...tensor,
       });

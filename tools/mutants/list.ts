@@ -1008,6 +1008,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: FUZZ,
   },
   {
+    name: "fuzz: a head may have any number of values",
+    file: "models/arch/mod.ts",
+    find: "if (headDim > MAX_HEAD) {",
+    replace: "if (headDim > 2 ** 53) {",
+    tests: ["models/arch/mod_test.ts"],
+  },
+  {
     name: "inspect: working memory takes nothing",
     file: "cli/inspection/fit.ts",
     find: "if (weights + working + sizes.leastKv <= limit) {",
@@ -1053,7 +1060,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "safetensors: an index may name files anywhere",
     file: "models/safetensors/folder.ts",
-    find: "!/^[^\\\\/:\\0]+\\.safetensors$/i.test(file)",
+    find: "!/^[^\\\\/:\\p{Cc}\\p{Zl}\\p{Zp}]+\\.safetensors$/iu.test(file)",
     replace: "!/\\.safetensors$/i.test(file)",
     tests: ["models/safetensors_test.ts"],
   },
