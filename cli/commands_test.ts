@@ -191,3 +191,17 @@ Deno.test("bench --json prints figures by name", async () => {
   assert.equal(wrong.status, 1);
   assert.match(wrong.host.stderr, /^Cannot measure "nothing".*\n$/);
 });
+
+Deno.test("inspect --quantize says what weights are rounded to", async () => {
+  const plain = await quire(["inspect", "MODEL"]);
+  assert.doesNotMatch(plain.host.stdout, /rounded/);
+  const { host } = await quire(["inspect", "MODEL", "--quantize", "q4_0"]);
+  assert.match(
+    host.stdout,
+    /weights: \d+ matrices of F32: rounded to Q4_0 as asked; 4.5 bits instead of 32\n/,
+  );
+  const run = ["run", "MODEL", "once", "--quantize", "q8_0"];
+  assert.equal((await quire([...run, "--max-tokens", "3"])).status, 0);
+  const bench = await quire(["bench", "MODEL", "--quantize", "q8_0"]);
+  assert.equal(bench.status, 2);
+});

@@ -103,6 +103,9 @@ export const COMMON: readonly Option[] = [
   option("plugins", "whole", "resident", "layers that stay, with --weights", {
     value: "N",
   }),
+  option("plugins", "whole", "experts", "experts there at once, likewise", {
+    value: "N",
+  }),
   option("plugins", "whole", "block-tokens", "tokens in a K/V block", {
     value: "N",
   }),

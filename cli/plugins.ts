@@ -38,6 +38,7 @@ export interface PluginOptions {
   readonly redis?: string;
   readonly weights?: WeightSource;
   readonly resident?: number;
+  readonly experts?: number;
 }
 
 /**
@@ -47,7 +48,7 @@ export interface PluginOptions {
 export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (Object.keys(o).length === 0) return undefined;
   const { blockTokens, window, sinks, offload } = o;
-  const { checkpoint, weights, resident } = o;
+  const { checkpoint, weights, resident, experts } = o;
   if (sinks !== undefined && window === undefined) {
     throw new UsageError(
       'Cannot use "--sinks" alone: "--window" is wanted too',
@@ -61,6 +62,11 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
   if (resident !== undefined && weights === undefined) {
     throw new UsageError(
       'Cannot use "--resident" alone: "--weights" is wanted too',
+    );
+  }
+  if (experts !== undefined && weights === undefined) {
+    throw new UsageError(
+      'Cannot use "--experts" alone: "--weights" is wanted too',
     );
   }
   try {
@@ -91,6 +97,7 @@ export function pluginsOf(o: PluginOptions): readonly Plugin[] | undefined {
         weightOffload({
           from: weights,
           ...resident === undefined ? {} : { resident },
+          ...experts === undefined ? {} : { experts },
         }),
       ],
     ];

@@ -55,6 +55,8 @@ Deno.test("pluginsOf() refuses what a plugin refuses, as a usage error", () => {
       [{ sinks: 4 }, /"--window" is wanted too/],
       [{ resident: 4 }, /"--weights" is wanted too/],
       [{ weights: "disk", resident: -1 }, /"resident" -1/],
+      [{ experts: 8 }, /"--experts" alone/],
+      [{ weights: "disk", experts: 0 }, /"experts" 0/],
       [{ offload: "much" }, /"much"/],
       [{ disk: "" }, /folder ""/],
       [{ disk: "cache", diskBytes: "3" }, /"bytes" 3/],

@@ -23,7 +23,14 @@ import { checkTiny, openTiny, tinyModels } from "./testing/tiny_fixtures.ts";
 import { openTinyModel, type TinyModel } from "./testing/tiny_models.ts";
 import { type WasmCut, wasmLogits } from "./testing/wasm_logits.ts";
 
-const names = ["llama-gqa-f16", "llama-gqa-bf16", "head-80", "gemma3"]
+const names = [
+  "llama-gqa-f16",
+  "llama-gqa-bf16",
+  "head-80",
+  "gemma3",
+  "mixtral-moe",
+  "phi3",
+]
   .filter((name) => tinyModels().includes(name));
 const ignore = names.length === 0;
 const why = ignore ? " (ignored: no fixtures beside the repository)" : "";

@@ -22,6 +22,7 @@ import {
 import { markdown, percent, type Report } from "./strategies/report.ts";
 import { checkpointReport } from "./strategies/checkpoint.ts";
 import { contextReport } from "./strategies/context.ts";
+import { expertsReport } from "./strategies/experts.ts";
 import { kvReport } from "./strategies/kv.ts";
 import { prefixReport } from "./strategies/prefix.ts";
 import { replayReport } from "./strategies/replay.ts";
@@ -50,6 +51,7 @@ const RUN: Readonly<Record<StrategyName, RunStrategy>> = {
   speculation: speculationReport,
   waste: wasteReport,
   weights: weightsReport,
+  experts: expertsReport,
 };
 
 /** Benchmarks that time nothing need no quiet. */

@@ -128,7 +128,6 @@ export const taskReader: TaskReader = (kernels, buffer, space) => {
   const convert = (task: LoadTask, w: number): void => {
     const n = task.inputs, { plus } = task;
     const panels = Math.ceil(task.rows / 8);
-    // Eight rows as they are, or a panel, the last of which may not be full.
     const each = task.form === "plain" ? n * 32 : task.packed / panels;
     for (let r = 0; r < task.rows; r += 8) {
       const count = Math.min(8, task.rows - r);

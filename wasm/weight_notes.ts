@@ -16,8 +16,8 @@ export function weightNotes(
   exact: boolean,
 ): readonly string[] {
   const counts = new Map<string, number>();
-  for (const { tensor, vector } of weightList(spec, exact)) {
-    const what = vector ? undefined : note(tensor, exact);
+  for (const { tensor, vector, exact: decoded } of weightList(spec, exact)) {
+    const what = vector ? undefined : note(tensor, decoded);
     if (what === undefined) continue;
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }

@@ -24,7 +24,7 @@ export async function withRoundedTwin<T>(
     let offset = 0;
     for (const [name, { as, ...info }] of spec.tensors) {
       // As the file has it, before any rounding.
-      const values = await readTensor(file, name);
+      const values = await readTensor(file, name, new Map([[name, info]]));
       const bytes = as === undefined
         ? new Uint8Array(values.buffer)
         : quantise(as, values);

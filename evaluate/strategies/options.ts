@@ -19,7 +19,8 @@ export type StrategyName =
   | "checkpoint"
   | "context"
   | "speculation"
-  | "weights";
+  | "weights"
+  | "experts";
 
 /** What each is about, in a line of `--help`. */
 export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
@@ -35,6 +36,7 @@ export const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   context: "tokens per second where K and V do not fit; needs --allow-write",
   speculation: "tokens per second with prompt lookup and without",
   weights: "decode speed with layers streamed, over what bandwidth allows",
+  experts: "decode speed with some experts there; needs --allow-write",
 };
 
 /** What `--help` prints. */
