@@ -153,7 +153,7 @@ Deno.test("Scheduler refuses a sibling with another prompt or tenant, and leaves
   ) {
     assert.throws(
       () => d.scheduler.add({ ...a, id: "b", sharesWith: "a", ...other }),
-      /"b": it shares with "a", which has another prompt or tenant/,
+      /"b": it shares with "a", which has another prompt, tenant or adapters/,
     );
   }
   const b = { ...a, id: "b", sharesWith: "nobody" };

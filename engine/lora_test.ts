@@ -189,49 +189,6 @@ Deno.test("the prefix cache finds what the same adapters computed, and nothing e
   });
 });
 
-Deno.test("answers that share a prompt, and beams, compute with its adapters", async () => {
-  await withLora(async (open) => {
-    for (const use of USES) {
-      const request = {
-        tokens: ids(20),
-        maxTokens: 6,
-        ignoreEos: true,
-        ...use,
-      };
-      const first: number[][] = [[], [], []];
-      {
-        await using engine = await open();
-        const sampled = { ...request, temperature: 1, seed: 3 };
-        const other = tokensOf(engine, {
-          ...request,
-          adapter: undefined,
-          adapters: ["b"],
-        });
-        for await (const part of engine.generate({ ...sampled, n: 3 })) {
-          first[part.index]!.push(...part.tokens);
-        }
-        await other;
-        for (const [i, tokens] of first.entries()) {
-          await using one = await open();
-          const alone = await tokensOf(one, { ...sampled, seed: 3 + i });
-          assert.deepEqual(alone, tokens);
-        }
-      }
-      await using engine = await open();
-      const greedy = await tokensOf(engine, request);
-      const beam: number[] = [];
-      for await (const part of engine.generate({ ...request, beams: 1 })) {
-        beam.push(...part.tokens);
-      }
-      assert.deepEqual(beam, greedy);
-      for await (const part of engine.generate({ ...request, beams: 4 })) {
-        assert.equal(part.tokens.length, 6);
-      }
-      engine.check();
-    }
-  });
-});
-
 Deno.test("load() counts adapters among the weights, and refuses what has no room", async () => {
   await withLora(async (open, { adapters }) => {
     for (const options of [{}, { backend: "reference" }] as LoadOptions[]) {

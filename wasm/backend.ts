@@ -255,7 +255,7 @@ export class WasmBackend implements Backend {
     const base = this.#parts.space.take(
       "workspace",
       "step program",
-      programBytes(spec),
+      programBytes(spec, this.#parts.adapters.count),
     );
     const { adapters, space, limits, extent } = this.#parts;
     const lora = takeLora(adapters, spec, space, limits, extent);

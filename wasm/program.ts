@@ -476,8 +476,9 @@ function attention(
   return options.base + record * RECORD_BYTES;
 }
 
-/** Bytes that a program of this model takes at most. */
-export function programBytes(spec: ModelSpec): number {
+/** Bytes that a program of this model, and of adapters to it, takes at most. */
+export function programBytes(spec: ModelSpec, adapters: number): number {
   const experts = spec.layers.reduce((n, l) => n + expertRecords(l), 0);
-  return (spec.layers.length * 29 + 34 + experts) * RECORD_BYTES;
+  const low = adapters === 0 ? 0 : 4 * spec.layers.length + 1;
+  return (spec.layers.length * 25 + 33 + experts + low) * RECORD_BYTES;
 }

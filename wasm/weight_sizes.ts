@@ -71,7 +71,7 @@ function stepBytes(options: SizeOptions, rows: number): number {
   work(extent.scratch * threads);
   takePlaces(parts, groups, tableStride, options.boundaries);
   placeRopes(parts, context);
-  work(programBytes(spec));
+  work(programBytes(spec, options.adapters?.length ?? 0));
   const adapters = placeAdapters(options.adapters ?? [], new Space(books()));
   takeLora(adapters, spec, space, limits, extent);
   for (const { fused, layers } of groups) {

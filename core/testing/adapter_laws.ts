@@ -32,6 +32,16 @@ const TIED = randomModel({
   layers: [{ ...HEADS, window: 7 }, HEADS, HEADS],
 });
 
+/** With experts, alone and beside an MLP. */
+const EXPERTS = randomModel({
+  vocab: VOCAB,
+  hidden: 32,
+  layers: [
+    { ...HEADS, ffn: 0, experts: { count: 5, used: 2, ffn: 32 } },
+    { ...HEADS, experts: { count: 3, used: 1, ffn: 24, shared: 40 } },
+  ],
+});
+
 /** All matrices; some of one layer only; of another rank and type each. */
 function adaptersOf({ spec }: RandomModel): readonly Adapter[] {
   const some = adaptable(spec).filter((_, i) => i % 3 === 1);
@@ -41,6 +51,12 @@ function adaptersOf({ spec }: RandomModel): readonly Adapter[] {
     randomAdapter(spec, { seed: 3, rank: 16, type: "BF16" }),
   ];
 }
+
+const MODELS: Readonly<Record<string, RandomModel>> = {
+  "own output": OWN,
+  "tied output": TIED,
+  "experts": EXPERTS,
+};
 
 /** By sequence, the scale of each adapter. */
 type Use = Readonly<Record<number, readonly number[]>>;
@@ -64,8 +80,8 @@ export function adapterLaws(
     criterion: string,
     check: (open: AsyncDisposableStack, model: RandomModel) => Promise<void>,
   ) => {
-    for (const [kind, model] of [["own", OWN], ["tied", TIED]] as const) {
-      Deno.test(`${name} with adapters ${criterion}, ${kind} output`, async () => {
+    for (const [kind, model] of Object.entries(MODELS)) {
+      Deno.test(`${name} with adapters ${criterion}, ${kind}`, async () => {
         await using open = new AsyncDisposableStack();
         await check(open, model);
       });

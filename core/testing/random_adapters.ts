@@ -4,7 +4,7 @@
  * @module
  */
 import type { Adapter, AdapterMatrix, AdapterModule } from "../adapters.ts";
-import { mlpsOf, type ModelSpec } from "../model.ts";
+import type { ModelSpec } from "../model.ts";
 import { toFloats } from "../values.ts";
 import { random, type RandomModel } from "./random_model.ts";
 
@@ -18,12 +18,12 @@ export interface RandomAdapterOptions {
   readonly tensors?: readonly string[];
 }
 
-/** The matrices of a model that can take an adapter. */
+/** The matrices of a model that can take an adapter: experts take none. */
 export function adaptable(spec: ModelSpec): readonly string[] {
   return [
     ...spec.layers.flatMap((layer) => {
-      const { q, k, v, attnOut } = layer.tensors;
-      const mlps = mlpsOf(layer).flatMap((m) => [m.gate, m.up, m.down]);
+      const { tensors: { q, k, v, attnOut }, mlp } = layer;
+      const mlps = mlp === undefined ? [] : [mlp.gate, mlp.up, mlp.down];
       return [q, k, v, attnOut, ...mlps];
     }),
     spec.output,

@@ -1111,7 +1111,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "core/cache.ts",
     find: "made.adapters = s.adapters;",
     replace: "",
-    tests: ["engine/lora_test.ts"],
+    tests: ["engine/lora_forks_test.ts"],
   },
   {
     name: "rows of q and k stay as they were trained",
