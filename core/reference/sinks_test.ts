@@ -27,20 +27,21 @@ function norm(x: Vector, weight: Float32Array, eps: number): number[] {
   return x.map((value, i) => value / Math.sqrt(mean + eps) * weight[i]!);
 }
 
-/** Pairs as complex numbers times e^(i · angle). */
+/** Pairs as complex numbers times magnitude · e^(i · angle). */
 function turn(
   head: Vector,
   position: number,
-  { style, base, divide, dims }: RopeSpec,
-  factors: Float32Array | undefined,
+  { style, base, divide, dims, magnitude: m = 1 }: RopeSpec,
+  factors: ArrayLike<number> | undefined,
 ): number[] {
   const out = [...head];
   for (let i = 0; i < dims / 2; i++) {
     const [a, b] = style === "halves" ? [i, i + dims / 2] : [2 * i, 2 * i + 1];
     const angle = position / divide / base ** (2 * i / dims) /
       (factors?.[i] ?? 1);
-    out[a] = head[a]! * Math.cos(angle) - head[b]! * Math.sin(angle);
-    out[b] = head[a]! * Math.sin(angle) + head[b]! * Math.cos(angle);
+    const cos = m * Math.cos(angle), sin = m * Math.sin(angle);
+    out[a] = head[a]! * cos - head[b]! * sin;
+    out[b] = head[a]! * sin + head[b]! * cos;
   }
   return out;
 }
@@ -52,7 +53,9 @@ function attention(
   seenFrom: SeenFrom,
 ): number[][] {
   const { qHeads, kvHeads, headDim, rope } = layer;
-  const factors = values.get(`${rope.factors}`);
+  const factors = typeof rope.factors === "string"
+    ? values.get(rope.factors)
+    : rope.factors;
   const of = (x: Vector, head: number): Vector =>
     x.slice(head * headDim, (head + 1) * headDim);
   return rows.map(({ q }, p) => {
@@ -63,8 +66,10 @@ function attention(
         const from = seenFrom(layer, p, key);
         if (from < 0) return -Infinity;
         const turned = turn(of(q, h), from, rope, factors);
-        return turn(of(k, kv), key, rope, factors)
+        const score = turn(of(k, kv), key, rope, factors)
           .reduce((sum, x, d) => sum + x * turned[d]!, 0) * layer.attnScale;
+        const { attnCap: cap } = layer;
+        return cap === undefined ? score : cap * Math.tanh(score / cap);
       });
       const most = Math.max(...scores);
       const weights = scores.map((s) => Math.exp(s - most));
@@ -132,6 +137,13 @@ const ROPES: Readonly<Record<string, Omit<RopeSpec, "base">>> = {
     dims: 16,
     factors: "1.attnNorm",
   },
+  "a magnitude, factors by value, and a cap": {
+    style: "halves",
+    divide: 1,
+    dims: 6,
+    factors: [1, 1.5, 4],
+    magnitude: 1.4,
+  },
 };
 
 const ids = Array.from({ length: LENGTH }, (_, i) => (i * i * 3 + i) % 20);
@@ -150,8 +162,12 @@ for (const [name, rope] of Object.entries(ROPES)) {
       hidden: 8,
       layers: [
         { ...HEADS, rope: { ...rope, base: 50 } },
-        { ...HEADS, window: undefined },
-        { ...HEADS, rope: { ...rope, base: 50 } },
+        { ...HEADS, window: undefined, ...(rope.magnitude && { attnCap: 1 }) },
+        {
+          ...HEADS,
+          rope: { ...rope, base: 50 },
+          ...(rope.magnitude && { attnCap: 2 }),
+        },
       ],
     });
     const { spec, read } = model;

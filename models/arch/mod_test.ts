@@ -190,6 +190,15 @@ const REFUSED: readonly [string, WrittenFile, RegExp][] = [
     /"yarn", and there is a tensor "rope_freqs\.weight"/,
   ],
   [
+    "a YaRN with a ramp of its own",
+    tinyLlama({
+      ...set("rope.scaling.type", VALUE.STRING, "yarn"),
+      ...set("rope.scaling.factor", VALUE.F32, 4),
+      ...set("rope.scaling.yarn_beta_fast", VALUE.F32, 16),
+    }),
+    /yarn_beta_fast" is 16, wanted 32 or none/,
+  ],
+  [
     "an original context of 0",
     tinyLlama({
       ...set("rope.scaling.type", VALUE.STRING, "yarn"),

@@ -139,6 +139,12 @@ function originalContext(meta: Metadata): number {
   );
 }
 
+/** Between these is YaRN's ramp: turns within the original context. */
+const TURNS = [
+  ["rope.scaling.yarn_beta_fast", 32],
+  ["rope.scaling.yarn_beta_slow", 1],
+] as const;
+
 /**
  * YaRN: wavelengths much shorter than the original context stay, those much longer
  * are stretched by `factor`, in between is a ramp over the pairs.
@@ -152,8 +158,12 @@ function yarn(
   // The pair that turns so many times within the original context.
   const pair = (turns: number): number =>
     dims * Math.log(original / (turns * 2 * Math.PI)) / (2 * Math.log(base));
-  const fast = meta.positive("rope.scaling.yarn_beta_fast", 32);
-  const slow = meta.positive("rope.scaling.yarn_beta_slow", 1);
+  for (const [key, usual] of TURNS) {
+    const value = meta.positive(key, usual);
+    if (value === usual) continue;
+    meta.fail(`"${meta.key(key)}" is ${value}, wanted ${usual} or none`);
+  }
+  const [[, fast], [, slow]] = TURNS;
   const low = Math.max(0, Math.floor(pair(fast)));
   const high = Math.min(dims - 1, Math.ceil(pair(slow)));
   const factors = Array.from({ length: dims / 2 }, (_, i) => {

@@ -37,8 +37,9 @@ class LazyRanks extends Map<string, number> {
   }
 
   override get(key: string): number | undefined {
-    // Without an escape there is no quote within, so this is where they meet.
-    const middle = key.indexOf('","');
+    // Without an escape there is no quote within, so this is where they meet; where
+    // the left one is a comma, the same three characters stand around it as well.
+    const middle = key.indexOf('","', 3);
     if (!key.includes("\\")) {
       return this.#rankOf(key.slice(2, middle), key.slice(middle + 3, -2));
     }

@@ -71,6 +71,10 @@ const llama3: PreTokenizerKind = {
   ignoreMerges: true,
   addBos: true,
 };
+/** Chinese, Japanese and Korean, as DeepSeek's first models cut them. */
+const EAST_ASIAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
+const LINES = String.raw`[\r\n]`;
+
 const qwen2: PreTokenizerKind = { patterns: [wordsWithLead("")] };
 
 const KINDS: Readonly<Record<string, PreTokenizerKind>> = {
@@ -102,15 +106,55 @@ const KINDS: Readonly<Record<string, PreTokenizerKind>> = {
   "llama-v3": llama3,
   "falcon3": llama3,
   "pixtral": llama3,
+  "falcon-h1": llama3,
+  "lfm2": llama3,
+  "midm-2.0": llama3,
   "dbrx": llama3Words,
   "smaug-bpe": llama3Words,
   "chatglm-bpe": llama3Words,
-  "glm4": { ...llama3Words, ignoreMerges: true },
+  "glm4": llama3Words,
   "qwen2": qwen2,
   "deepseek-r1-qwen": qwen2,
   "stablelm2": qwen2,
   "megrez": qwen2,
   "hunyuan": qwen2,
+  "seed-coder": {
+    patterns: [
+      ENDINGS_ANY_CASE +
+      String
+        .raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|` +
+      SPACES,
+    ],
+  },
+  "deepseek-llm": {
+    patterns: [
+      LINES,
+      String.raw`\s?[\p{Lu}\p{Ll}\p{Lt}]+`,
+      String
+        .raw`\s?[!-\/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+`,
+      String.raw`\s+$`,
+      EAST_ASIAN,
+      String.raw`\p{N}+`,
+    ],
+  },
+  "deepseek-coder": {
+    patterns: [
+      LINES,
+      String.raw`\s?\p{L}+`,
+      String.raw`\s?\p{P}+`,
+      EAST_ASIAN,
+      String.raw`\p{N}`,
+    ],
+  },
+  "deepseek-v3": {
+    patterns: [
+      String.raw`\p{N}{1,3}`,
+      String.raw`[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+`,
+      String
+        .raw`[!-\/:-@\[-\x60\{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|` +
+      String.raw` ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|` + SPACES,
+    ],
+  },
   "tekken": {
     patterns: [wordsByCase("", "")],
     ignoreMerges: true,

@@ -41,6 +41,22 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     "I", "'", "LL", " they", "'", "ve", " ", "123", "45", " Größe", " ",
     " HelloWorld", "'", "s", "\r\n\n ", " x", "=", "y", "!!", "\n ",
   ],
+  "deepseek-llm": [
+    "I", "'", "LL", " they", "'", "ve", " ", "12345", " Gr", "öß", "e", " ",
+    " HelloWorld", "'", "s", "\r", "\n", "\n", " ", " x", "=", "y", "!!", "\n", " ",
+  ],
+  "deepseek-coder": [
+    "I", "'", "LL", " they", "'", "ve", " ", "1", "2", "3", "4", "5", " Größe", " ",
+    " HelloWorld", "'", "s", "\r", "\n", "\n", " ", " x", "=", "y", "!!", "\n", " ",
+  ],
+  "deepseek-v3": [
+    "I", "'LL", " they", "'ve", " ", "123", "45", " Größe", " ", " HelloWorld",
+    "'s", "\r\n\n", " ", " x", "=y", "!!\n", " ",
+  ],
+  "seed-coder": [
+    "I", "'LL", " they", "'ve", " ", "1", "2", "3", "4", "5", " Größe", " ",
+    " HelloWorld", "'s", "\r\n\n", " ", " x", "=y", "!!", "\n", " ",
+  ],
 };
 
 for (const [kind, expected] of Object.entries(EXPECTED)) {

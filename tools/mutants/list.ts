@@ -46,6 +46,7 @@ const CHECKPOINTS = ["core/checkpoints_test.ts"];
 const HOST_ROWS = ["plugins/checkpointing_test.ts"];
 const SWEEPS = ["core/sweep_test.ts"];
 const FUZZ = ["tools/fuzz/fuzz_test.ts"];
+const MADE = ["engine/architectures_test.ts"];
 
 const DECODING = ["models/dequantise_test.ts"];
 const KERNELS = ["engine/kernels_test.ts"];
@@ -1148,6 +1149,63 @@ export const MUTANTS: readonly Mutant[] = [
     find: "open = anyonesSalt(this.#salt)",
     replace: 'open = ""',
     tests: ["engine/lora_session_test.ts"],
+  },
+  // Architectures.
+  {
+    name: "dense: the gate of a fused projection is its second half",
+    file: "models/arch/mod.ts",
+    find: "const [gate, up] = together",
+    replace: "const [up, gate] = together",
+    tests: MADE,
+  },
+  {
+    name: "dense: long factors serve the first context too",
+    file: "models/arch/rope.ts",
+    find: "context > originalContext(meta) ? long : short",
+    replace: "context >= originalContext(meta) ? long : short",
+    tests: MADE,
+  },
+  {
+    name: "dense: blocks of both sets of factors have one name",
+    file: "models/arch/mod.ts",
+    find: "chosen ? `${file.fingerprint}:${factors}` : file.fingerprint",
+    replace: "file.fingerprint",
+    tests: MADE,
+  },
+  {
+    name: "dense: YaRN begins its ramp at a whole turn too early",
+    file: "models/arch/rope.ts",
+    find: "Math.floor(pair(fast))",
+    replace: "Math.floor(pair(fast)) - 1",
+    tests: MADE,
+  },
+  {
+    name: "dense: the kernels cap scores as if they were of base e",
+    file: "wasm/program.ts",
+    find: "f32((layer.attnCap ?? 0) * Math.LOG2E)",
+    replace: "f32(layer.attnCap ?? 0)",
+    tests: MADE,
+  },
+  {
+    name: "dense: the kernels scale nothing that is added",
+    file: "wasm/program.ts",
+    find: "after = vector(post);\n      scale = residualScale;",
+    replace: "after = vector(post);\n      scale = 1;",
+    tests: MADE,
+  },
+  {
+    name: "dense: queries turned back have the magnitude twice",
+    file: "core/reference/forward.ts",
+    find: "const turn = { ...layer.rope, magnitude: 1 };",
+    replace: "const turn = layer.rope;",
+    tests: ["core/reference/sinks_test.ts"],
+  },
+  {
+    name: "dense: a merge whose left side is a comma is not found",
+    file: "models/tokenizer/merger.ts",
+    find: `key.indexOf('","', 3)`,
+    replace: `key.indexOf('","')`,
+    tests: ["models/tokenizer/merger_test.ts"],
   },
   // Weight types, and weights that are rounded when they are read.
   {
