@@ -18,7 +18,7 @@ Deno.test("commands take a folder of safetensors for a model", async () => {
   const found = JSON.parse(await said("inspect", model.path, "--json"));
   assert.equal(found.architecture, "llama");
   assert.equal(found.types[0].type, "BF16");
-  assert.equal(found.chatTemplate, true);
+  assert.equal(found.chatTemplate.system, "yes");
   assert.equal(await said("pull", `${model.path}/`), `${model.path}\n`);
 });
 

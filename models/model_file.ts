@@ -4,8 +4,19 @@
  * @module
  */
 import type { RopeSpec, TensorInfo } from "../core/model.ts";
-import type { UnreadTensor } from "./gguf/tensors.ts";
 import type { PreTokenizerKind } from "./tokenizer/pre_tokenizers.ts";
+
+/** A tensor of a type that is not read. */
+export interface UnreadTensor {
+  readonly name: string;
+  /** What the type is called: `I8 (24)`, `9999`. */
+  readonly type: string;
+  /** Values in it. */
+  readonly values: number;
+  /** Up to the next tensor or the end of the file: padding counts too. */
+  readonly bytes: number;
+  readonly file: number;
+}
 
 /** A model's metadata and places, no weights. Holds no file open. */
 export interface ModelFile {

@@ -19,7 +19,7 @@ import type { ModelFile } from "./model_file.ts";
  */
 export async function openModel(
   path: string,
-  options: Omit<OpenOptions, "open"> = {},
+  options: Pick<OpenOptions, "signal" | "listUnread"> = {},
 ): Promise<ModelFile> {
   if (
     !(await isFolder(path)) &&

@@ -212,6 +212,16 @@ const REFUSED: Readonly<
     /is in the file "\/etc\/a\.safetensors"/,
     3,
   ],
+  "a shard with a name that no system takes": [
+    index((i) => i.weight_map[Q] = `${"a".repeat(300)}.safetensors`),
+    /is in the file "a{80}…", wanted a name/,
+    3,
+  ],
+  "a shard that a terminal acts on": [
+    index((i) => i.weight_map[Q] = "\x9b2J.safetensors"),
+    /is in the file "\\u009b2J\.safetensors", wanted a name/,
+    3,
+  ],
   "a shard of another kind": [
     index((i) => i.weight_map[Q] = "pytorch_model.bin"),
     /is in the file "pytorch_model\.bin"/,

@@ -18,6 +18,7 @@ import { fuzz } from "./fuzz/crew.ts";
 import { Inputs } from "./fuzz/inputs.ts";
 import { summary } from "./fuzz/summary.ts";
 import type { Sample, Target } from "./fuzz/target.ts";
+import { removeSampleFolder } from "./fuzz/temp_folder.ts";
 import { TARGETS } from "./fuzz/targets.ts";
 import { ROOT } from "./root.ts";
 
@@ -125,4 +126,12 @@ async function main(args: readonly string[]): Promise<boolean> {
   return tally.defects.length === 0;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args) ? 0 : 1);
+if (import.meta.main) {
+  let sound = false;
+  try {
+    sound = await main(Deno.args);
+  } finally {
+    removeSampleFolder();
+  }
+  Deno.exit(sound ? 0 : 1);
+}

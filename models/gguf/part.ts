@@ -11,15 +11,11 @@
  */
 import { ModelError } from "../../core/errors.ts";
 import type { TensorInfo } from "../../core/model.ts";
+import type { UnreadTensor } from "../model_file.ts";
 import { sampleData, sampleTensor } from "../evidence.ts";
 import { decodeArray } from "./arrays.ts";
 import { HeaderSource, type OpenFile } from "./source.ts";
-import {
-  isUnread,
-  placeTensors,
-  type UnreadTensor,
-  unreadTensors,
-} from "./tensors.ts";
+import { isUnread, placeTensors, unreadTensors } from "./tensors.ts";
 import { type HeaderMap, walkHeader } from "./walk.ts";
 
 /** What one file holds. */

@@ -8,12 +8,17 @@
 const MOST = 80;
 
 /** What a terminal acts on, or shows as something else, and JSON leaves as it is. */
-const UNSAFE = /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const UNSAFE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
 /** A name from a file as it may be printed: quoted, escaped, not too long. */
 export function quote(name: string): string {
   const short = name.length > MOST ? name.slice(0, MOST) + "…" : name;
-  return JSON.stringify(short).replace(
+  return escaped(JSON.stringify(short));
+}
+
+/** A text with parts of a file in it as it may be printed. */
+export function escaped(text: string): string {
+  return text.replace(
     UNSAFE,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

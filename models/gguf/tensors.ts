@@ -12,19 +12,8 @@ import {
   typeLabel,
   weightTypeOf,
 } from "../tensor_types.ts";
+import type { UnreadTensor } from "../model_file.ts";
 import { quote } from "./walk.ts";
-
-/** A tensor of a type that is not read. */
-export interface UnreadTensor {
-  readonly name: string;
-  /** What the type is called: `IQ2_XS (17)`, `9999`. */
-  readonly type: string;
-  /** Values in it. */
-  readonly values: number;
-  /** Up to the next tensor or the end of the file: padding counts too. */
-  readonly bytes: number;
-  readonly file: number;
-}
 
 /** What the checks need to know of a file. */
 export interface TensorFile {

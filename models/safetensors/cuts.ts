@@ -5,6 +5,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { escaped } from "../gguf/quote.ts";
 import type { SpacePrefix } from "../model_file.ts";
 import {
   createPreTokenizer,
@@ -67,7 +68,7 @@ function partsOf(
 }
 
 function unknown(path: string, key: string, part: JsonObject): never {
-  const text = JSON.stringify(part);
+  const text = escaped(JSON.stringify(part));
   throw new ModelError(
     path,
     `"${key}" has ${

@@ -20,6 +20,9 @@ import { isObject, type JsonObject, kindOf, parseObject } from "./json.ts";
 /** Longest JSON beside the weights, bytes; vocabularies of today take 35 MB. */
 const MOST_JSON = 200_000_000;
 
+/** Longest name of a file with weights, characters; systems take 255 bytes. */
+const MOST_NAME = 100;
+
 const INDEX = "model.safetensors.index.json";
 const SINGLE = "model.safetensors";
 
@@ -152,7 +155,10 @@ function indexOf(path: string, json: JsonObject): Map<string, string> {
   const index = new Map<string, string>();
   for (const [name, file] of Object.entries(map)) {
     // A plain name in this folder: what lies elsewhere is none of its business.
-    if (typeof file !== "string" || !/^[^\\/:\0]+\.safetensors$/i.test(file)) {
+    if (
+      typeof file !== "string" || file.length > MOST_NAME ||
+      !/^[^\\/:\p{Cc}\p{Zl}\p{Zp}]+\.safetensors$/iu.test(file)
+    ) {
       throw new ModelError(
         path,
         `tensor ${quote(name)} is in the file ${kindOf(file)}, wanted a name ` +

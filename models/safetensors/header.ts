@@ -10,7 +10,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import { quote } from "../gguf/walk.ts";
+import { escaped, quote } from "../gguf/quote.ts";
 import { isObject, kindOf, parseObject } from "./json.ts";
 
 /** A tensor as a file has it. */
@@ -160,7 +160,7 @@ function tensorOf(
     return fail(
       `has the data_offsets ${
         Array.isArray(range)
-          ? JSON.stringify(range).slice(0, 80)
+          ? escaped(JSON.stringify(range).slice(0, 80))
           : kindOf(range)
       }, wanted [from, to] in bytes`,
     );

@@ -71,6 +71,14 @@ const REFUSED: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   ],
   "an empty header": [length(0n, 8), /its header is not JSON/],
   "no JSON": [withHeader("{"), /its header is not JSON/],
+  "an object in an object in an object …": [
+    withHeader('{"a":'.repeat(65) + "1" + "}".repeat(65)),
+    /its header is nested more than 64 deep/,
+  ],
+  "what a terminal acts on": [
+    withHeader('{"a":\x00\x9b2J'),
+    /its header is not JSON: [^\0\x9b]*\\u0000[^\0\x9b]*$/,
+  ],
   "deep nesting": [withHeader("[".repeat(100_000)), /its header is not JSON/],
   "no UTF-8": [
     (() => {

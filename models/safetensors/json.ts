@@ -4,7 +4,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
-import { quote } from "../gguf/walk.ts";
+import { escaped, quote, show } from "../gguf/quote.ts";
 
 /** An object of JSON whose values are not looked at yet. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -36,12 +36,22 @@ export function parseObject(
     const why = cause instanceof TypeError
       ? "it is no UTF-8"
       : (cause as Error).message;
-    throw new ModelError(path, `${what} is not JSON: ${why.slice(0, 200)}`, {
-      cause,
-    });
+    throw new ModelError(
+      path,
+      `${what} is not JSON: ${escaped(why.slice(0, 200))}`,
+      {
+        cause,
+      },
+    );
   }
   if (!isObject(value)) {
     throw new ModelError(path, `${what} is ${kindOf(value)}, wanted an object`);
+  }
+  if (isDeeper(value, MOST_DEPTH)) {
+    throw new ModelError(
+      path,
+      `${what} is nested more than ${MOST_DEPTH} deep, wanted less`,
+    );
   }
   const twice = unique ? repeatedKey(text) : undefined;
   if (twice !== undefined) {
@@ -53,12 +63,22 @@ export function parseObject(
   return value;
 }
 
+/** Levels of lists and objects; whoever walks them needs room for each. */
+const MOST_DEPTH = 64;
+
+/** Whether a value has more levels of lists and objects than that. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  const values = Array.isArray(value) ? value : Object.values(value);
+  return values.some((v) => isDeeper(v, levels - 1));
+}
+
 /** A value for a message: what it is, and what it says where that is short. */
 export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isObject(value)) return "an object";
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return show(value);
 }
 
 /** The first key that an object of a sound JSON text has twice. */

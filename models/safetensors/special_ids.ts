@@ -4,6 +4,7 @@
  * @module
  */
 import { ModelError } from "../../core/errors.ts";
+import { quote } from "../gguf/quote.ts";
 import { isObject, type JsonObject, kindOf } from "./json.ts";
 
 /** Where it is said. */
@@ -75,7 +76,7 @@ export function prependedToken(
   if (type === "TemplateProcessing" && Array.isArray(single)) {
     const parts = single.map((part) =>
       isObject(part) && isObject(part["SpecialToken"])
-        ? String(part["SpecialToken"]["id"])
+        ? textOf(part["SpecialToken"]["id"])
         : undefined
     );
     const [first, ...rest] = parts;
@@ -86,7 +87,7 @@ export function prependedToken(
     throw new ModelError(
       path,
       `"post_processor" makes ${
-        parts.map((p) => p === undefined ? "the text" : JSON.stringify(p))
+        parts.map((p) => p === undefined ? "the text" : quote(p))
           .join(", ")
       } of a text, wanted at most one token before it`,
     );
@@ -96,4 +97,9 @@ export function prependedToken(
     `"post_processor" is ${kindOf(type)}, which is not supported; wanted ` +
       `"TemplateProcessing", "ByteLevel" or none`,
   );
+}
+
+/** A text, what it is for anything else. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : kindOf(value);
 }

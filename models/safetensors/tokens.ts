@@ -73,11 +73,16 @@ export function tokensOf(
   for (const { id, content, special } of added) {
     if (id < count) put(content, id, special ? TOKEN.CONTROL : TOKEN.USER);
   }
-  const unknown = ids.get(String(model["unk_token"] ?? ""));
+  const unknown = ids.get(textOf(model["unk_token"]));
   if (sentencePiece && unknown !== undefined) types[unknown] = TOKEN.UNKNOWN;
   return {
     tokens: tokens.map((text, id) => text ?? `[PAD${id}]`),
     types,
     ids,
   };
+}
+
+/** A text, "" for anything else. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { type LayerSpec, mlpsOf, type ModelSpec } from "../../core/model.ts";
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import type { Tokenizer } from "../../models/tokenizer.ts";
 import { claim } from "./target.ts";
 
@@ -16,7 +16,7 @@ const READ: ReadonlySet<string> = new Set([
 ]);
 
 /** Throws a Finding for a model that no backend could run. */
-export function checkSpec(spec: ModelSpec, file: GgufFile): void {
+export function checkSpec(spec: ModelSpec, file: ModelFile): void {
   const { hidden, vocab, context, normEps, embeddingScale, layers } = spec;
   const whole = { hidden, vocab, context, layers: layers.length };
   for (const [name, n] of Object.entries(whole)) {
@@ -59,7 +59,7 @@ type Shape = (
   outputs: number,
 ) => void;
 
-function shapes(spec: ModelSpec, file: GgufFile): Shape {
+function shapes(spec: ModelSpec, file: ModelFile): Shape {
   return (name, inputs, outputs) => {
     if (name === undefined) return;
     const t = spec.tensors.get(name);
@@ -144,7 +144,7 @@ function each(said: unknown, layer: number, is: number, what: string): void {
 }
 
 /** Throws a Finding for a tokenizer with ids outside its vocabulary, or that loses text. */
-export function checkTokenizer(tokenizer: Tokenizer, file: GgufFile): void {
+export function checkTokenizer(tokenizer: Tokenizer, file: ModelFile): void {
   const { vocab, bos, eos, eog } = tokenizer;
   const said = (key: string): unknown => file.metadata[`tokenizer.${key}`];
   const flags = ["add_bos_token"];

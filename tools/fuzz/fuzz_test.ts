@@ -3,6 +3,7 @@ import { fuzz } from "./crew.ts";
 import { AllocationGuard } from "./guard.ts";
 import { Inputs } from "./inputs.ts";
 import { summary } from "./summary.ts";
+import { removeSampleFolder } from "./temp_folder.ts";
 import { TARGETS } from "./targets.ts";
 import { emptyTally, tryInput } from "./trial.ts";
 
@@ -17,6 +18,7 @@ Deno.test("bent files of every kind are refused, or are what they say", async ()
       await tryInput(inputs, i, guard, tally);
     }
   }
+  removeSampleFolder();
   assert.deepEqual(tally.defects, [], summary(SEED, COUNT, 1, tally));
   for (const { name } of TARGETS) {
     const { accepted, refused } = tally.targets[name]!;

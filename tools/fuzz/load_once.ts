@@ -12,14 +12,21 @@ import { claim, type Sample } from "./target.ts";
 /** Threads, context and budget of these loads. */
 const CONTEXT = 16, BUDGET = 64 << 20;
 
-/** Throws where it cannot be loaded for another reason than one that is documented. */
-export async function loadOnce(spec: ModelSpec, sample: Sample): Promise<void> {
+/**
+ * `name`: the file to load, "" for the folder. Throws where it cannot be loaded for another reason than one that is
+ * documented.
+ */
+export async function loadOnce(
+  spec: ModelSpec,
+  sample: Sample,
+  name: string = [...sample.keys()][0]!,
+): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "fuzz-" });
   try {
     for (const [name, bytes] of sample) {
       await Deno.writeFile(`${folder}/${name}`, bytes);
     }
-    await using engine = await load(`${folder}/${[...sample.keys()][0]}`, {
+    await using engine = await load(`${folder}/${name}`, {
       threads: 1,
       context: Math.min(CONTEXT, spec.context),
       budget: BUDGET,

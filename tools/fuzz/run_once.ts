@@ -10,7 +10,7 @@ import {
 } from "../../core/reference/backend.ts";
 import { Driver, windowGroups } from "../../core/testing/drive.ts";
 import { dequantise } from "../../models/dequantise.ts";
-import type { GgufFile } from "../../models/gguf.ts";
+import type { ModelFile } from "../../models/model_file.ts";
 import { claim, type Sample } from "./target.ts";
 
 const TOKENS = 16, LIMITS = { rows: 1, seqs: 1, wanted: 1, top: 1 };
@@ -20,7 +20,7 @@ const MOST = 64 << 20;
 /** Throws where it cannot be run; the logits may be anything that is a number or NaN. */
 export async function runOnce(
   spec: ModelSpec,
-  file: GgufFile,
+  file: ModelFile,
   sample: Sample,
 ): Promise<void> {
   const groups = windowGroups(spec, TOKENS);
@@ -44,7 +44,7 @@ export async function runOnce(
 
 function decode(
   spec: ModelSpec,
-  file: GgufFile,
+  file: ModelFile,
   sample: Sample,
   name: string,
 ): Float32Array {

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { adapters } from "./adapters.ts";
 import { calibration } from "./calibration.ts";
 import { diskLog } from "./disk_log.ts";
 import { gguf } from "./gguf.ts";
+import { safetensors } from "./safetensors.ts";
 import { session } from "./session.ts";
 import { splitGguf } from "./split_gguf.ts";
 import type { Target } from "./target.ts";
@@ -14,6 +16,8 @@ import type { Target } from "./target.ts";
 export const TARGETS: readonly Target[] = [
   gguf,
   splitGguf,
+  safetensors,
+  adapters,
   session,
   calibration,
   diskLog,

@@ -7,6 +7,7 @@
 import { AllocationGuard } from "./guard.ts";
 import { Inputs } from "./inputs.ts";
 import { PLANTED } from "./planted.ts";
+import { removeSampleFolder } from "./temp_folder.ts";
 import { TARGETS } from "./targets.ts";
 import { emptyTally, tryInput } from "./trial.ts";
 
@@ -51,6 +52,7 @@ async function work(
       tally.defects.push({ index, target: "memory", what });
     }
     guard.expect(Infinity);
+    if (tried < BATCH) removeSampleFolder();
     self.postMessage({ tried, tally, done: tried < BATCH });
     if (tried < BATCH) return;
   }

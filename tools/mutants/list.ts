@@ -980,7 +980,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "safetensors: an index may name files anywhere",
     file: "models/safetensors/folder.ts",
-    find: "!/^[^\\\\/:\\0]+\\.safetensors$/i.test(file)",
+    find: "!/^[^\\\\/:\\p{Cc}\\p{Zl}\\p{Zp}]+\\.safetensors$/iu.test(file)",
     replace: "!/\\.safetensors$/i.test(file)",
     tests: ["models/safetensors_test.ts"],
   },
@@ -1310,5 +1310,19 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (plus !== undefined) {",
     replace: "if (plus === 0) {",
     tests: ["wasm/plus_test.ts"],
+  },
+  {
+    name: "fuzz: a stored tensor may be longer than its shape",
+    file: "models/safetensors/header.ts",
+    find: "if (to - from !== wanted) {",
+    replace: "if (to - from < wanted) {",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzz: an adapter may be of another model",
+    file: "models/lora/fit.ts",
+    find: "if (a.columns !== inputs || b.rows !== outputs) {",
+    replace: "if (a.columns !== inputs) {",
+    tests: FUZZ,
   },
 ];
