@@ -206,6 +206,7 @@ export class Engine implements AsyncDisposable {
     const { prompt } = request;
     const stops = options.stop ?? [], logprobs = logprobsOf(options.logprobs);
     const format = await this.#format(options);
+    options.signal?.throwIfAborted();
     const bell = new Bell();
     const generations = Array.from({ length: made }, (_, index) => {
       const seed = options.seed === undefined || index === 0

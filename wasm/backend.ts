@@ -25,6 +25,7 @@ import type { WeightPlan } from "../core/weight_plan.ts";
 import { edgesOf, LayerParts, partWordBytes } from "./boundaries.ts";
 import { writeGrids } from "./books.ts";
 import { bestBuild, type KernelBuild, kernelModule } from "./binary.ts";
+import { CONSTANT_BYTES } from "./constants.ts";
 import { Feeders } from "./feeders.ts";
 import { MOST_BLOCK_TOKENS, wasmFormats } from "./formats.ts";
 import { wasmLimits } from "./limits.ts";
@@ -449,6 +450,11 @@ export class WasmBackend implements Backend {
     });
     return [
       line({ owner: "weights", component: "model", bytes: weights.bytes }),
+      line({
+        owner: "workspace",
+        component: "constants",
+        bytes: CONSTANT_BYTES,
+      }),
       ...space.entries().map(line),
       ...ringLines(weights.ring),
     ];

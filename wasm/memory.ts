@@ -81,8 +81,15 @@ export class WasmMemory implements DeviceMemory {
     return to;
   }
 
+  /** The constants at its start count as used. */
   stat(): AllocStat {
-    return this.#heap.stat();
+    const stat = this.#heap.stat(), own = CONSTANT_BYTES;
+    return {
+      ...stat,
+      capacity: stat.capacity + own,
+      used: stat.used + own,
+      requested: stat.requested + own,
+    };
   }
 
   check(): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ModelSpec } from "../../core/model.ts";
+import { type ModelSpec, tensorsOf } from "../../core/model.ts";
 import { forgetFile } from "./raw_rates.ts";
 
 /** A run of bytes of a file. */
@@ -27,8 +27,8 @@ export function layerRuns(
   layers: readonly number[],
 ): Run[] {
   const tensors = layers.flatMap((l) =>
-    Object.values(spec.layers[l]!.tensors)
-      .map((name) => spec.tensors.get(name!)!)
+    tensorsOf(spec.layers[l]!)
+      .map((name) => spec.tensors.get(name)!)
       .filter((t) => t.outputs > 1)
   ).sort((a, b) => a.file - b.file || a.offset - b.offset);
   const runs: Run[] = [];

@@ -1302,7 +1302,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "wasm/task_reader.ts",
     find: "const to = w + r / 8 * each;",
     replace: "const to = w + r / task.rows * task.packed;",
-    tests: ROUNDED,
+    tests: ["wasm/backend_test.ts"],
   },
   {
     name: "weights: nothing is added to a vector on the CPU",
