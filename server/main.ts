@@ -32,7 +32,6 @@ first is loaded at once, others when somebody asks for them.
   --sessions FOLDER    where sessions are saved
   --grace MS           for running requests once it is ending; default 30000
   --quiet              no log
-  --log-texts          the log has prompts and answers too
   --help
 `;
 
@@ -59,7 +58,6 @@ function optionsOf(args: string[]) {
       sessions: text,
       grace: text,
       quiet: flag,
-      "log-texts": flag,
       help: flag,
     },
   });
@@ -116,7 +114,6 @@ export async function main(args: string[]): Promise<number> {
       },
       deadlineMs: number("deadline", v.deadline),
       sessions: v.sessions,
-      logTexts: v["log-texts"],
       log: v.quiet ? undefined : (line) => console.error(JSON.stringify(line)),
     });
     const whole = await listen(serving, {

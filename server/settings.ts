@@ -47,8 +47,6 @@ export interface ServerOptions {
   readonly temperature?: number | undefined;
   /** Hears of every request. Default: nobody does. */
   readonly log?: ((line: LogLine) => void) | undefined;
-  /** Whether that includes prompts and answers. Default false. */
-  readonly logTexts?: boolean | undefined;
 }
 
 /** Settings that have a default. */
@@ -59,7 +57,6 @@ export type Filled =
   | "keepAliveMs"
   | "slots"
   | "temperature"
-  | "logTexts"
   | "apiKeys"
   | "cors"
   | "hosts";
@@ -103,7 +100,6 @@ export function settingsOf(options: ServerOptions): Settings {
     keepAliveMs: whole("keepAliveMs", 15_000),
     slots: whole("slots", 8),
     temperature: options.temperature ?? 0.8,
-    logTexts: options.logTexts ?? false,
     apiKeys: options.apiKeys ?? [],
     cors: options.cors ?? [],
     hosts: options.hosts ?? ["*"],
