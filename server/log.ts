@@ -1,6 +1,6 @@
 /**
- * What a server tells of its requests: one flat record each, no texts of users
- * unless they are asked for.
+ * What a server tells of its requests: one flat record each, never the texts of
+ * users.
  *
  * @module
  */
